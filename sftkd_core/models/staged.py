@@ -1,0 +1,45 @@
+"""The shape that every teacher and student shares: a stem, N stages, a head."""
+
+from torch import Tensor, nn
+
+from sftkd_core.consistency import Measurement
+
+
+class Staged(nn.Module):
+    """A network of stages: ``measurement -> state -> ... -> state -> image``.
+
+    Subclasses fill ``self.stages`` (an ``nn.ModuleList`` of modules called as
+    ``stage(state, measurement) -> state``) and override ``stem`` and ``head`` where the state is
+    not an image. A state has shape ``(..., b, c, h, w)``; leading axes are branches that go
+    through the same stage together (see ``sft.StudentFriendlyTeacher``).
+    """
+
+    stages: nn.ModuleList
+
+    def stem(self, measurement: Measurement) -> Tensor:
+        """The first state: the zero-filled magnitude image, ``(b, 1, h, w)``."""
+        return measurement.zero_filled
+
+    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+        """The image of the last state, ``(..., b, 1, h, w)``."""
+        return state
+
+    def forward(self, measurement: Measurement) -> Tensor:
+        """Reconstruct: ``(b, 1, h, w)`` float images."""
+        state = self.stem(measurement)
+        for stage in self.stages:
+            state = stage(state, measurement)
+        return self.head(state, measurement)
+
+    def features(self, measurement: Measurement) -> tuple[Tensor, list[list[Tensor]]]:
+        """Reconstruct, and keep the output of every convolution.
+
+        Returns the images ``(b, 1, h, w)`` and ``features[stage][convolution]``, each
+        ``(b, c, h, w)``: the convolution's output before its ReLU.
+        """
+        kept: list[list[Tensor]] = []
+        state = self.stem(measurement)
+        for stage in self.stages:
+            kept.append([])
+            state = stage(state, measurement, kept[-1])
+        return self.head(state, measurement), kept

@@ -1,0 +1,92 @@
+"""Student-friendly training of a teacher: Section 3.2 and Figure 2 of the paper.
+
+From each teacher stage k = 1 .. N-1 a branch leaves through the student's stages k+1 .. N. The
+teacher learns to reconstruct, each branch learns to reconstruct, and both learn to agree.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sftkd_core.consistency import Measurement
+from sftkd_core.errors import InputError
+from sftkd_core.models import Staged
+
+
+class StudentFriendlyTeacher(nn.Module):
+    """A teacher together with the branches of its student.
+
+    Both are ``Staged`` with the same number N >= 2 of stages. The student's stage 1 is part of
+    no branch (Figure 2): SFT training leaves it as it is.
+    """
+
+    def __init__(self, teacher: Staged, student: Staged):
+        super().__init__()
+        if len(teacher.stages) != len(student.stages) or len(teacher.stages) < 2:
+            raise InputError(
+                f"the teacher has {len(teacher.stages)} stages and the student "
+                f"{len(student.stages)}; both need the same number, at least 2"
+            )
+        self.teacher, self.student = teacher, student
+
+    def forward(self, measurement: Measurement) -> tuple[Tensor, Tensor]:
+        """Teacher image ``(b, 1, h, w)`` and branch images ``(N-1, b, 1, h, w)``.
+
+        ``branch_images[k-1]`` left the teacher after its stage k. The branches that have left so
+        far go through each student stage as one batch: N-1 student calls, not N(N-1)/2.
+        """
+        state = self.teacher.stages[0](self.teacher.stem(measurement), measurement)
+        branches = state.new_empty((0, *state.shape))  # none has left yet
+        for teacher_stage, student_stage in zip(
+            self.teacher.stages[1:], self.student.stages[1:], strict=True
+        ):
+            branches = torch.cat([branches, state.unsqueeze(0)])
+            branches = student_stage(branches, measurement)  # (k, b, c, h, w)
+            state = teacher_stage(state, measurement)
+        teacher_image = self.teacher.head(state, measurement)
+        return teacher_image, self.student.head(branches, measurement)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The three terms of the SFT loss and their weighted sum; scalar tensors."""
+
+    teacher: Tensor
+    student: Tensor
+    imitation: Tensor
+    total: Tensor
+
+
+def loss(
+    teacher_image: Tensor,
+    branch_images: Tensor,
+    target: Tensor,
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    released: bool = False,
+) -> Terms:
+    """Equations (3)-(5), each L1 norm as a mean over pixels so that sizes compare.
+
+    teacher_image  (b, 1, h, w);  branch_images  (N-1, b, 1, h, w);  target  (b, 1, h, w)
+    weights        of the terms teacher, student, imitation in the total (the paper: all 1)
+    released       divide the imitation term by the number of values of one image batch once
+                   more, as the released code does; it then all but vanishes
+
+    The imitation term's gradient reaches teacher and branches, as in paper and code.
+    """
+    if branch_images.shape[1:] != target.shape or teacher_image.shape != target.shape:
+        raise InputError(
+            f"shapes differ: teacher {tuple(teacher_image.shape)}, branches "
+            f"{tuple(branch_images.shape)}, target {tuple(target.shape)}; "
+            "pass (b, 1, h, w), (N-1, b, 1, h, w), (b, 1, h, w)"
+        )
+    teacher_term = (target - teacher_image).abs().mean()
+    student_term = (target - branch_images).abs().mean()  # the mean over branches is 1/(N-1) sum
+    imitation_term = (teacher_image - branch_images).abs().mean()
+    if released:
+        imitation_term = imitation_term / target.numel()
+    total = sum(
+        weight * term
+        for weight, term in zip(weights, (teacher_term, student_term, imitation_term), strict=True)
+    )
+    return Terms(teacher_term, student_term, imitation_term, total)
