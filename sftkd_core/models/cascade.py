@@ -1,5 +1,6 @@
 """DC-CNN: a cascade of small convolutional networks, each followed by data consistency."""
 
+from itertools import pairwise
 from math import inf
 
 from torch import Tensor, nn
@@ -21,8 +22,7 @@ class CascadeStage(nn.Module):
         super().__init__()
         widths = [1, *[channels] * (convolutions - 1), 1]
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, kernel_size=3, padding=1)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(before, after, kernel_size=3, padding=1) for before, after in pairwise(widths)
         )
         self.lam, self.form = lam, form
 

@@ -1,0 +1,258 @@
+"""How close a reconstruction is to its target, and whether a difference is more than luck.
+
+Every metric takes images ``(n, 1, h, w)`` and targets of the same shape and computes in float64.
+``data_range`` is the span of possible values: 1 for slices scaled by their maximum. ``reduction``:
+
+    "slice"   one value a slice, (n,)
+    "mean"    their mean, a scalar
+    "volume"  the stack taken as one volume, a scalar (for SSIM and VIF, which are defined on
+              planes: sums over the planes before the ratio, or the mean where there is none)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d
+
+from sftkd_core.errors import InputError
+
+REDUCTIONS = ("slice", "volume", "mean")
+
+
+def mse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Mean squared error, in units of ``data_range`` squared."""
+    image, target = _pair(image, target, data_range, reduction)
+    return _reduce((image - target).square().flatten(1).mean(1), reduction)
+
+
+def nmse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Normalised mean squared error ``||image - target||^2 / ||target||^2`` (Zbontar 2018)."""
+    image, target = _pair(image, target, data_range, reduction)
+    return _ratio((image - target).square(), target.square(), reduction, "the target is zero")
+
+
+def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Peak signal-to-noise ratio in dB; infinite for equal images."""
+    image, target = _pair(image, target, data_range, reduction)
+    error = (image - target).square().flatten(1).mean(1)
+    if reduction == "volume":
+        return -10 * torch.log10(error.mean())
+    return _reduce(-10 * torch.log10(error), reduction)
+
+
+def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Structural similarity (Wang et al. 2004): 7x7 uniform windows that lie inside the image.
+
+    Sample covariances, K1 = 0.01, K2 = 0.03: the defaults of scikit-image.
+    """
+    image, target = _pair(image, target, data_range, reduction)
+    window = 7
+    if min(image.shape[-2:]) < window:
+        raise InputError(f"images of {tuple(image.shape[-2:])} are too small for SSIM: 7x7 windows")
+    products = torch.cat([image, target, image * image, target * target, image * target], dim=1)
+    x, y, xx, yy, xy = avg_pool2d(products, window, stride=1).unbind(1)
+    sample = window**2 / (window**2 - 1)
+    variance_x, variance_y = sample * (xx - x * x), sample * (yy - y * y)
+    covariance = sample * (xy - x * y)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * x * y + c1) * (2 * covariance + c2)
+    similarity = similarity / ((x * x + y * y + c1) * (variance_x + variance_y + c2))
+    return _reduce(similarity.flatten(1).mean(1), reduction)
+
+
+def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """High-frequency error norm: the NMSE of the Laplacians (Fujita et al. 2020); FACTS 5.10.
+
+    The 3x3 Laplacian (centre -4) with zeros outside the image; the reconstruction is clipped to
+    [0, data_range] first, as the released code does.
+    """
+    image, target = _pair(image, target, data_range, reduction)
+    laplacian = torch.tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=image.dtype)
+    kernel = laplacian.to(image.device)[None, None]
+    edges, target_edges = (conv2d(x, kernel, padding=1) for x in (image.clamp(0, 1), target))
+    return _ratio(
+        (target_edges - edges).square(), target_edges.square(), reduction, "target has no edges"
+    )
+
+
+def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Visual information fidelity, pixel domain, four scales (Sheikh and Bovik 2006).
+
+    On a 0-255 scale with noise variance 2: on [0, 1] the same noise drowns every image and the
+    value degenerates to a ratio of contrasts. Needs at least 41 x 41 pixels.
+    """
+    image, target = (255 * x for x in _pair(image, target, data_range, reduction))
+    if min(image.shape[-2:]) < 41:
+        raise InputError(f"images of {tuple(image.shape[-2:])} are too small for VIF: 41x41 pixels")
+    noise, tiny = 2.0, 1e-8
+    seen = shown = 0.0
+    for size in (17, 9, 5, 3):
+        window = _gaussian(size).to(image.device)
+        if size != 17:
+            image, target = (conv2d(x, window)[..., ::2, ::2] for x in (image, target))
+        products = torch.cat([image, target, image * image, target * target, image * target])
+        x, y, xx, yy, xy = conv2d(products, window).chunk(5)
+        variance_x, variance_y = (xx - x * x).relu(), (yy - y * y).relu()
+        covariance = xy - x * y
+        # image = gain * target + noise, locally; a negative gain carries no information
+        gain = covariance / (variance_y + tiny)
+        useful = (gain > 0) & (variance_x >= tiny) & (variance_y >= tiny)
+        gain = torch.where(useful, gain, 0.0)
+        rest = (variance_x - gain * covariance).clamp(min=tiny)
+        variance_y = torch.where(variance_y >= tiny, variance_y, 0.0)
+        seen = seen + torch.log2(1 + gain.square() * variance_y / (rest + noise)).flatten(1).sum(1)
+        shown = shown + torch.log2(1 + variance_y / noise).flatten(1).sum(1)
+    if reduction == "volume":
+        return (seen.sum() + tiny) / (shown.sum() + tiny)
+    return _reduce((seen + tiny) / (shown + tiny), reduction)
+
+
+METRICS = {"psnr": psnr, "ssim": ssim, "mse": mse, "nmse": nmse, "hfn": hfn, "vif": vif}
+HIGHER_IS_BETTER = {name: name in ("psnr", "ssim", "vif") for name in METRICS}
+
+
+def table(
+    images, targets, subjects: Sequence[str] | None = None, data_range: float = 1.0
+) -> pd.DataFrame:
+    """Every metric of every slice: columns subject, slice (its index), psnr, ssim, mse, ...
+
+    images, targets  (n, 1, h, w); subjects  n names (default: all one subject)
+    """
+    names = ["volume"] * len(targets) if subjects is None else list(subjects)
+    if len(names) != len(targets):
+        raise InputError(f"{len(names)} subject names for {len(targets)} slices; pass one a slice")
+    columns = {
+        name: metric(images, targets, data_range, "slice").cpu().numpy()
+        for name, metric in METRICS.items()
+    }
+    return pd.DataFrame({"subject": names, "slice": np.arange(len(names)), **columns})
+
+
+def by_volume(images, targets, subjects: Sequence[str], data_range: float = 1.0) -> pd.DataFrame:
+    """Every metric of every subject's volume: columns subject, slices, psnr, ssim, mse, ..."""
+    rows = []
+    for subject in dict.fromkeys(subjects):
+        index = torch.tensor([i for i, name in enumerate(subjects) if name == subject])
+        pair = images[index], targets[index]
+        values = {n: metric(*pair, data_range, "volume").item() for n, metric in METRICS.items()}
+        rows.append({"subject": subject, "slices": len(index), **values})
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired difference ``a - b`` of a metric.
+
+    mean       over slices
+    low, high  bootstrap interval; subjects are drawn first, then slices within each
+    p_slices   two-sided Wilcoxon signed-rank test on slices (the paper's), which takes the slices
+               of one subject for independent
+    p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
+    """
+
+    mean: float
+    low: float
+    high: float
+    p_slices: float
+    p_subjects: float
+    slices: int
+    subjects: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def compare(
+    a: pd.DataFrame,
+    b: pd.DataFrame,
+    metric: str = "psnr",
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two tables of ``table`` made on the same slices, paired by slice.
+
+    Raises ``InputError`` unless both hold the same subjects and slices.
+    """
+    if metric not in a.columns or metric not in b.columns:
+        raise InputError(f"unknown metric {metric!r}; choose one of {', '.join(METRICS)}")
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence}; it must lie between 0 and 1")
+    keys = ["subject", "slice"]
+    if a.empty or not a[keys].reset_index(drop=True).equals(b[keys].reset_index(drop=True)):
+        raise InputError("the two tables hold different slices; evaluate both on the same test set")
+    difference = a[metric].to_numpy() - b[metric].to_numpy()
+    groups = [difference[a["subject"].to_numpy() == name] for name in a["subject"].unique()]
+    generator = np.random.default_rng(seed)
+    means = [_resample(groups, generator) for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Comparison(
+        mean=float(difference.mean()),
+        low=float(low),
+        high=float(high),
+        p_slices=_wilcoxon(difference),
+        p_subjects=_wilcoxon(np.array([group.mean() for group in groups])),
+        slices=len(difference),
+        subjects=len(groups),
+    )
+
+
+def _resample(groups: list[np.ndarray], generator: np.random.Generator) -> float:
+    drawn = [groups[i] for i in generator.integers(len(groups), size=len(groups))]
+    return float(np.concatenate([generator.choice(group, len(group)) for group in drawn]).mean())
+
+
+def _wilcoxon(difference: np.ndarray) -> float:
+    if not difference.any():
+        return 1.0  # no difference at all: nothing to rank
+    return float(stats.wilcoxon(difference).pvalue)
+
+
+def _pair(image, target, data_range: float, reduction: str) -> tuple[Tensor, Tensor]:
+    """Both as float64 in units of the data range, after checking."""
+    if reduction not in REDUCTIONS:
+        raise InputError(f"unknown reduction {reduction!r}; choose one of {', '.join(REDUCTIONS)}")
+    if not data_range > 0 or not np.isfinite(data_range):
+        raise InputError(f"data_range is {data_range}; it must be positive, such as 1.0")
+    pair = [torch.as_tensor(x).detach() for x in (image, target)]
+    for x in pair:
+        if x.is_complex():
+            raise InputError("metrics compare real images; take the magnitude first")
+        if x.ndim != 4 or x.shape[1] != 1 or x.numel() == 0:
+            raise InputError(f"images have shape {tuple(x.shape)}; pass (n, 1, height, width)")
+    if pair[0].shape != pair[1].shape:
+        raise InputError(
+            f"image {tuple(pair[0].shape)} and target {tuple(pair[1].shape)} differ in shape"
+        )
+    image, target = (x.to(torch.float64) / data_range for x in pair)
+    if not (torch.isfinite(image).all() and torch.isfinite(target).all()):
+        raise InputError("images hold NaN or infinite values; metrics of them mean nothing")
+    return image, target
+
+
+def _reduce(values: Tensor, reduction: str) -> Tensor:
+    return values if reduction == "slice" else values.mean()
+
+
+def _ratio(error: Tensor, energy: Tensor, reduction: str, problem: str) -> Tensor:
+    error, energy = error.flatten(1).sum(1), energy.flatten(1).sum(1)
+    if reduction == "volume":
+        error, energy = error.sum(), energy.sum()
+    if not (energy > 0).all():
+        raise InputError(f"{problem}: the ratio is undefined; leave empty slices out")
+    return _reduce(error / energy, reduction)
+
+
+def _gaussian(size: int) -> Tensor:
+    """(1, 1, size, size) float64 window of standard deviation size / 5, of sum 1."""
+    distance = torch.arange(size, dtype=torch.float64) - size // 2
+    profile = torch.exp(-0.5 * (distance / (size / 5)) ** 2)
+    window = profile[:, None] * profile[None, :]
+    return (window / window.sum())[None, None]

@@ -1,0 +1,219 @@
+"""What every chapter starts with: a profile, data, an acceleration, a seed, a device.
+
+A ``Setting`` turns these five into the mask, the test set and the book's plan of experiments.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sftkd_core import experiments, metrics
+from sftkd_core.consistency import Measurement, measure
+from sftkd_core.data import Dataset, Slices
+from sftkd_core.errors import InputError
+from sftkd_core.experiments import Experiment, Result, Sampling, Schedule
+from sftkd_core.hardware import pick_device
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large and how long.
+
+    size                     pixels in plane of the brain; the cardiac phantom's is ``cardiac_size``
+    slices                   of a subject
+    train, validation, test  subjects
+    schedule                 of each training; the joint SFT training has the same
+    """
+
+    size: int
+    cardiac_size: int
+    slices: int
+    train: int
+    validation: int
+    test: int
+    schedule: Schedule
+
+
+PROFILES = {
+    "smoke": Profile(64, 64, 4, 2, 1, 2, Schedule(epochs=2, decay="cosine")),
+    "quick": Profile(96, 96, 24, 5, 1, 6, Schedule(epochs=16, decay="cosine")),
+    "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
+}
+PLAN = {
+    "teacher": "D5C5 alone",
+    "sft-teacher": "D5C5 with branches of D3C5",
+    "student": "D3C5 alone",
+    "kd": "D3C5 distilled from the teacher",
+    "sft-kd-random": "D3C5 distilled from the SFT teacher, random start",
+    "sft-kd": "D3C5 distilled from the SFT teacher, SFT start",
+    "student-long": "control: D3C5 alone, the steps of both phases",
+    "sft-finetuned": "control: D3C5 alone, SFT start",
+}
+ALIASES = {"D5C5": "teacher", "D3C5": "student"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The five parameters that all chapters share, checked.
+
+    profile       "smoke" (seconds), "quick" (minutes on two cores), "paper" (a GPU)
+    data          "brain", "cardiac", the path of a NIfTI volume (then networks learn on the
+                  synthetic brain and are tested on the volume), or a folder of NIfTI volumes
+    acceleration  lines of k-space over measured lines, >= 1
+    seed          of masks, phantoms, initial weights and the order of the slices
+    device        "auto", "cpu", "cuda", ...
+
+    Raises ``InputError`` for anything else.
+    """
+
+    profile: str = "quick"
+    data: str = "brain"
+    acceleration: float = 4
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self):
+        if self.profile not in PROFILES:
+            raise InputError(
+                f"unknown profile {self.profile!r}; choose one of {', '.join(PROFILES)}"
+            )
+        number = isinstance(self.acceleration, int | float) and not isinstance(
+            self.acceleration, bool
+        )
+        if not number:
+            raise InputError(f"acceleration is {self.acceleration!r}; pass a number >= 1")
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise InputError(f"seed is {self.seed!r}; pass a whole number >= 0")
+        if not isinstance(self.data, str) or not self.data:
+            raise InputError(f'data is {self.data!r}; pass "brain", "cardiac" or a path')
+        # 4 and 4.0 are one experiment
+        whole = int(self.acceleration) if self.acceleration == int(self.acceleration) else None
+        object.__setattr__(self, "acceleration", whole or float(self.acceleration))
+        pick_device(self.device)
+        self.sampling.mask(self.dataset.size or PROFILES[self.profile].size)
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether ``data`` is one NIfTI file: something to test on, nothing to train on."""
+        return self.data not in ("brain", "cardiac") and not Path(self.data).is_dir()
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """What the networks learn from (and are tested on, unless ``data`` is one volume)."""
+        profile = PROFILES[self.profile]
+        name = "brain" if self.is_volume else self.data
+        return Dataset(
+            name=name,
+            size=profile.cardiac_size if name == "cardiac" else profile.size,
+            slices=profile.slices,
+            train=profile.train,
+            validation=profile.validation,
+            test=profile.test,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """Which lines are measured, at any size."""
+        return Sampling(self.acceleration, self.seed)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """The mask of the test set: (h,) bool, un-shifted."""
+        return self.sampling.mask(self.test_set.images.shape[-2])
+
+    @cached_property
+    def test_set(self) -> Slices:
+        """Slices that no network has seen: (n, 1, h, w) in [0, 1], with their subjects."""
+        if not self.is_volume:
+            return self.dataset.load("test")
+        profile = PROFILES[self.profile]
+        # a real volume keeps its own size; a profile decides how many slices are looked at
+        volume = replace(self.dataset, name=self.data, size=None, slices=profile.slices)
+        return volume.load("test")
+
+    @cached_property
+    def measurement(self) -> Measurement:
+        """The test set, measured."""
+        return measure(self.test_set.images, self.mask)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the test set was computed rather than scanned."""
+        return self.test_set.synthetic
+
+    def describe(self) -> str:
+        """One honest sentence on training and test data."""
+        if self.is_volume:
+            images = self.test_set.images
+            return (
+                f"Tested on {len(images)} slices of {Path(self.data).name} "
+                f"({images.shape[-2]} x {images.shape[-1]} pixels); trained on: "
+                f"{self.dataset.describe()}"
+            )
+        return self.dataset.describe()
+
+    @property
+    def names(self) -> list[str]:
+        """The experiments of the book's plan."""
+        return list(PLAN)
+
+    def experiment(self, name: str) -> Experiment:
+        """An experiment of the plan; raises ``InputError`` for a name it does not hold."""
+        name = ALIASES.get(name, name)
+        if name not in PLAN:
+            known = ", ".join([*PLAN, *ALIASES])
+            raise InputError(f"unknown experiment {name!r}; choose one of {known}")
+        schedule = PROFILES[self.profile].schedule
+        common = {
+            "data": self.dataset,
+            "sampling": self.sampling,
+            "schedule": schedule,
+            "seed": self.seed,
+        }
+        if name == "teacher":
+            return Experiment("reconstruct", "D5C5", **common)
+        if name == "student":
+            return Experiment("reconstruct", "D3C5", **common)
+        if name == "sft-teacher":
+            return Experiment("sft", "D5C5", student="D3C5", **common)
+        if name == "student-long":
+            both_phases = replace(schedule, epochs=2 * schedule.epochs)
+            return Experiment("reconstruct", "D3C5", **{**common, "schedule": both_phases})
+        sft_teacher = self.experiment("sft-teacher")
+        if name == "sft-finetuned":
+            return Experiment("reconstruct", "D3C5", initial=sft_teacher, **common)
+        return Experiment(
+            "distil",
+            "D3C5",
+            method="at",
+            teacher=self.experiment("teacher") if name == "kd" else sft_teacher,
+            initial=sft_teacher if name == "sft-kd" else None,
+            **common,
+        )
+
+    def run(self, name: str, quiet: bool = False) -> Result:
+        """The result of an experiment of the plan, remembered or trained now."""
+        return experiments.run(self.experiment(name), self.device, quiet)
+
+    def reconstruct(self, name: str, measurement: Measurement | None = None) -> torch.Tensor:
+        """Images (n, 1, h, w) by an experiment's network, of the test set by default.
+
+        ``"zero-filled"`` needs no network.
+        """
+        measurement = self.measurement if measurement is None else measurement
+        if name == "zero-filled":
+            return measurement.zero_filled
+        return experiments.reconstruct(self.run(name).model, measurement)
+
+    def evaluate(self, name: str) -> pd.DataFrame:
+        """``metrics.table`` of the test set; see ``reconstruct`` for the names."""
+        images = self.reconstruct(name)
+        return metrics.table(images, self.test_set.images, self.test_set.subjects)
+
+
+__all__ = ["ALIASES", "PLAN", "PROFILES", "Profile", "Setting"]

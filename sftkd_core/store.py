@@ -1,0 +1,117 @@
+"""Where finished experiments are kept: what you ran, over what the book ships.
+
+An entry is a folder ``<label>-<key>`` with ``weights.safetensors`` and ``result.json``. The JSON is
+written last and holds the checksum of the weights, so an entry is either whole or not there.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+from sftkd_core import storage
+
+PACKAGE = Path(__file__).parent
+TRAINING_CODE = (
+    "masks.py", "consistency.py", "sft.py", "distillation.py", "objectives.py", "training.py",
+    "models",
+)  # fmt: skip
+
+
+def folder(name: str) -> Path:
+    """The folder of an entry that you ran, or will run."""
+    return storage.home() / "store" / name
+
+
+def find(name: str) -> tuple[dict[str, Tensor], dict] | None:
+    """Weights and record of an entry, from your store or else from the shipped results.
+
+    A damaged entry is set aside with a warning and taken for absent. An entry made by another
+    version of the training code is used with a warning, or, with ``SFTKD_STALE=redo`` in the
+    environment, taken for absent.
+    """
+    for place in _layers():
+        entry = _read(place / name, shipped=place != storage.home() / "store")
+        if entry is None:
+            continue
+        if entry[1]["code"] == code_fingerprint():
+            return entry
+        if os.environ.get("SFTKD_STALE", "use") != "redo":
+            _warn_stale(name)
+            return entry
+    return None
+
+
+def put(name: str, weights: dict[str, Tensor], record: dict) -> None:
+    """Write an entry; nothing half-written is ever taken for one."""
+    place = folder(name)
+    (place / "result.json").unlink(missing_ok=True)
+    payload = save({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+    storage.write_bytes(place / "weights.safetensors", payload)
+    sealed = {**record, "code": code_fingerprint(), "sha256": hashlib.sha256(payload).hexdigest()}
+    storage.write_bytes(place / "result.json", json.dumps(sealed, indent=1).encode())
+
+
+@lru_cache(maxsize=1)
+def code_fingerprint() -> str:
+    """A hash of the code that decides trained weights; comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for name in TRAINING_CODE:
+        path = PACKAGE / name
+        for source in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(_skeleton(source.read_text(encoding="utf-8")).encode())
+    return digest.hexdigest()[:16]
+
+
+def _skeleton(source: str) -> str:
+    """Source without comments and docstrings, in one normal form."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if _can_document(node) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _can_document(node: ast.AST) -> bool:
+    return isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def _layers() -> list[Path]:
+    layers = [storage.home() / "store"]
+    if os.environ.get("SFTKD_SHIPPED", "yes") != "no":
+        # in the wheel the results lie inside the package, in a clone beside it
+        layers += [PACKAGE / "shipped", PACKAGE.parent / "results"]
+    return layers
+
+
+def _read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
+    record_path = place / "result.json"
+    if not record_path.exists():
+        return None
+    try:
+        record = json.loads(record_path.read_text(encoding="utf-8"))
+        payload = (place / "weights.safetensors").read_bytes()
+        if hashlib.sha256(payload).hexdigest() != record["sha256"]:
+            raise ValueError("checksum of the weights differs")
+        record["code"], record["history"], record["provenance"]
+        return load(payload), record
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if shipped:
+            warnings.warn(f"shipped result {place} is damaged ({error}); it is not used")
+        else:
+            storage.set_aside(place, f"damaged: {error}")
+        return None
+
+
+@lru_cache(maxsize=64)
+def _warn_stale(name: str) -> None:
+    warnings.warn(
+        f"result {name} was trained by another version of the library and is used as it is; "
+        "set SFTKD_STALE=redo to train it again"
+    )
