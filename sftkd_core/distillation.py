@@ -18,10 +18,11 @@ from sftkd_core.errors import InputError
 def attention_map(features: Tensor) -> Tensor:
     """Where a layer is active: the sum over channels of squared features, of unit length.
 
-    features (b, c, h, w), any float dtype. Returns (b, h * w) float32, each row of L2 norm 1
-    (0 where a sample's features are all zero). Zagoruyko and Komodakis (2017), F_sum^2.
+    features (b, c, h, w), any float dtype. Returns (b, h * w), at least float32, each row of L2
+    norm 1 (0 where a sample's features are all zero). Zagoruyko and Komodakis (2017), F_sum^2.
     """
-    activity = features.float().square().sum(dim=1).flatten(1)  # (b, h * w)
+    precise = torch.promote_types(features.dtype, torch.float32)
+    activity = features.to(precise).square().sum(dim=1).flatten(1)  # (b, h * w)
     return torch.nn.functional.normalize(activity, dim=1)
 
 
