@@ -103,7 +103,7 @@ class Experiment:
     @property
     def key(self) -> str:
         """A hash of everything above, the same in every process and on every machine."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
+        canonical = json.dumps([asdict(self), self.data.fingerprint()], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property

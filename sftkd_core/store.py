@@ -20,7 +20,7 @@ from sftkd_core import storage
 PACKAGE = Path(__file__).parent
 TRAINING_CODE = (
     "masks.py", "consistency.py", "sft.py", "distillation.py", "objectives.py", "training.py",
-    "models",
+    "models", "data/brain.py", "data/cardiac.py", "data/texture.py",
 )  # fmt: skip
 
 
