@@ -102,8 +102,9 @@ def test_joint_network_and_all_four_branches_are_the_released_recipe(example):
 
 
 def test_batched_branches_have_the_gradients_of_separate_ones(example):
-    images, measurement = example
-    joint = sft.StudentFriendlyTeacher(models.build("D5C5", 0), models.build("D3C5", 1))
+    images = example[0].double()  # in float32, rounding flips the signs that L1 and ReLU look at
+    measurement = measure(images, masks.cartesian_mask(40, 4))
+    joint = sft.StudentFriendlyTeacher(models.build("D5C5", 0), models.build("D3C5", 1)).double()
     sft.loss(*joint(measurement), images).total.backward()
     ours = {name: p.grad for name, p in joint.named_parameters()}
     assert ours.pop("student.stages.0.convolutions.0.weight") is None  # no branch begins there
@@ -122,7 +123,7 @@ def test_batched_branches_have_the_gradients_of_separate_ones(example):
     total.backward()
     for name, gradient in ours.items():
         if gradient is not None:
-            assert torch.allclose(gradient, weights[name].grad, atol=1e-6, rtol=1e-3), name
+            assert torch.allclose(gradient, weights[name].grad, atol=1e-9), name
 
 
 def test_features_are_the_convolutions_before_relu(example):

@@ -1,8 +1,8 @@
 """Slices to learn from and to test on: synthetic subjects, or NIfTI volumes of your own."""
 
+import hashlib
 import io
 import json
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,7 +153,9 @@ def _middle(images: torch.Tensor, count: int, path: Path) -> torch.Tensor:
     """``count`` evenly spaced slices of the middle half, or all where there are not so many."""
     available = len(images)
     if min(images.shape[-2:]) < 16:
-        raise InputError(f"{path} has slices of {tuple(images.shape[-2:])} pixels; at least 16 x 16")
+        raise InputError(
+            f"{path} has slices of {tuple(images.shape[-2:])} pixels; at least 16 x 16"
+        )
     if available <= count:
         return images
     span = max(count, available // 2)

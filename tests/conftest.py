@@ -1,0 +1,24 @@
+"""Every test has a store of its own and the threads of one worker."""
+
+import os
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # pytest runs one worker a core
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """An empty store; shipped results are out of sight unless a test wants them."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("SFTKD_HOME", str(folder))
+    monkeypatch.setenv("SFTKD_SHIPPED", "no")
+    monkeypatch.delenv("SFTKD_STALE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def environment(home):
+    """What a process started by a test needs to find the same store."""
+    return {**os.environ, "SFTKD_HOME": str(home), "OMP_NUM_THREADS": "1"}
