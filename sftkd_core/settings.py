@@ -92,10 +92,12 @@ class Setting:
         if not isinstance(self.data, str) or not self.data:
             raise InputError(f'data is {self.data!r}; pass "brain", "cardiac" or a path')
         # 4 and 4.0 are one experiment
-        whole = int(self.acceleration) if self.acceleration == int(self.acceleration) else None
-        object.__setattr__(self, "acceleration", whole or float(self.acceleration))
+        plain = float(self.acceleration)
+        object.__setattr__(self, "acceleration", int(plain) if plain.is_integer() else plain)
+        object.__setattr__(self, "data", str(Path(self.data).expanduser()))
         pick_device(self.device)
-        self.sampling.mask(self.dataset.size or PROFILES[self.profile].size)
+        Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
+        self.sampling.mask(self.dataset.size)
 
     @property
     def is_volume(self) -> bool:

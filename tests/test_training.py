@@ -1,0 +1,265 @@
+"""The loop: schedules, bit-equal resume after a kill, and what is kept."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sftkd_core import data, experiments, masks, models, objectives, storage, training
+from sftkd_core.consistency import measure
+from sftkd_core.data import Dataset
+from sftkd_core.errors import InputError
+from sftkd_core.experiments import Experiment, Sampling
+from sftkd_core.training import Schedule
+
+TINY = Dataset("brain", 32, 3, 2, 1, 1)
+SHORT = Schedule(epochs=3, decay="cosine")
+
+
+def experiment(**changes) -> Experiment:
+    common = {"data": TINY, "schedule": SHORT, "precision": "float32"}
+    return Experiment(**{"objective": "reconstruct", "model": "D2C5", **common, **changes})
+
+
+def weights_of(result) -> dict:
+    return {name: value.clone() for name, value in result.network.state_dict().items()}
+
+
+def same(one: dict, two: dict) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_schedules():
+    step = Schedule(epochs=150)
+    assert [step.rate_at(e) for e in (0, 39)] == [1e-3, 1e-3]
+    assert step.rate_at(40) == pytest.approx(1e-4)
+    assert step.rate_at(149) == pytest.approx(1e-6)
+    cosine = Schedule(epochs=10, decay="cosine", rate=0.5)
+    assert cosine.rate_at(0) == 0.5
+    assert cosine.rate_at(5) == pytest.approx(0.25)
+    assert 0 < cosine.rate_at(9) < 0.02
+
+
+@pytest.mark.parametrize("arguments", [
+    {"epochs": 0}, {"epochs": 1, "batch": 0}, {"epochs": 1, "rate": 0},
+    {"epochs": 1, "rate": float("nan")}, {"epochs": 1, "decay": "linear"},
+])  # fmt: skip
+def test_impossible_schedules_are_refused(arguments):
+    with pytest.raises(InputError):
+        Schedule(**arguments)
+
+
+def plain_adam(images, mask, epochs, seed):
+    """The recipe written out: Adam, L1, the same batches; the network of the best epoch."""
+    train, held = images
+    network = models.build("D2C5", seed)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    best = (np.inf, None)
+    for epoch in range(epochs):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * 0.5 * (1 + np.cos(np.pi * epoch / epochs))
+        for batch in training._batches(len(train), 4, seed, epoch):
+            optimiser.zero_grad()
+            image = network(measure(train[batch], mask))
+            (image - train[batch]).abs().mean().backward()
+            optimiser.step()
+        with torch.no_grad():
+            loss = (network(measure(held, mask)) - held).abs().mean().item()
+        if loss < best[0]:
+            best = (loss, {k: v.clone() for k, v in network.state_dict().items()})
+    return best
+
+
+def test_the_loop_is_the_recipe_written_out():
+    wanted = experiment()
+    images = TINY.load("train").images, TINY.load("validation").images
+    loss, weights = plain_adam(images, wanted.sampling.mask(32), 3, 0)
+    result = experiments.run(wanted, quiet=True)
+    for name, value in result.network.state_dict().items():
+        assert torch.allclose(value, weights[name], atol=2e-4), name  # a step moves by 1e-3
+    assert result.history["validation_loss"].min() == pytest.approx(loss, rel=1e-3)
+
+
+def test_every_slice_is_seen_once_an_epoch_in_an_order_of_its_own():
+    orders = [torch.cat(training._batches(10, 4, 0, epoch)) for epoch in range(3)]
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(10))
+    assert not torch.equal(orders[0], orders[1])
+    assert torch.equal(orders[2], torch.cat(training._batches(10, 4, 0, 2)))
+
+
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_rate(tmp_path):
+    def broken(network, indices):
+        return next(network.parameters()).sum() * float("nan")
+
+    with pytest.raises(InputError, match=r"learning rate below 0\.001"):
+        training.fit(
+            models.build("D2C5"), broken, lambda network: {"loss": 1.0}, 4, SHORT, tmp_path
+        )
+
+
+def test_best_epoch_is_kept_not_the_last(tmp_path):
+    network = models.build("D2C5", 0)
+    start = next(network.parameters()).detach().clone()
+    seen, values = [], iter([3.0, 1.0, 2.0])
+
+    def validate(net):
+        seen.append(next(net.parameters()).detach().clone())
+        return {"loss": next(values), "psnr": 0.0}
+
+    def move(net, indices):
+        return next(net.parameters()).sum()
+
+    history = training.fit(network, move, validate, 4, SHORT, tmp_path)
+    assert torch.equal(next(network.parameters()), seen[1])
+    assert not torch.equal(seen[1], start)
+    assert not network.training
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert logged == history
+    assert [row["epoch"] for row in logged] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("objective", ["reconstruct", "sft", "distil"])
+def test_interrupted_training_ends_with_the_same_bits(objective, monkeypatch, tmp_path):
+    teacher = experiment(objective="sft", model="D3C5", student="D2C5")
+    wanted = {
+        "reconstruct": experiment(),
+        "sft": teacher,
+        "distil": experiment(model="D3C5", objective="distil", method="at", teacher=teacher),
+    }[objective]
+    if objective == "distil":
+        wanted = experiment(
+            model="D3C5", objective="distil", method="at",
+            teacher=experiment(objective="sft", model="D3C5", student="D3C5"),
+        )  # fmt: skip
+    whole = weights_of(experiments.run(wanted, quiet=True))
+
+    monkeypatch.setenv("SFTKD_HOME", str(tmp_path / "second"))
+    real = training._save
+    calls = []
+
+    def stop_in_the_middle(*arguments):
+        real(*arguments)
+        calls.append(len(arguments[-1]))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    for earlier in (wanted.teacher,):
+        if earlier is not None:
+            experiments.run(earlier, quiet=True)
+    monkeypatch.setattr(training, "_save", stop_in_the_middle)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(wanted, quiet=True)
+    assert experiments.find(wanted) is None
+    result = experiments.run(wanted, quiet=True)
+    assert calls == [1, 2, 3]  # epochs 1 and 2 were not repeated
+    assert same(weights_of(result), whole)
+
+
+CODE = """
+import sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from test_training import experiment, Schedule
+from sftkd_core import experiments
+experiments.run(experiment(model="D3C5", schedule=Schedule(epochs=40, decay="cosine")), quiet=True)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.6])
+def test_killed_training_ends_with_the_same_bits(delay, home, environment, tmp_path):
+    wanted = experiment(model="D3C5", schedule=Schedule(epochs=40, decay="cosine"))
+    command = [sys.executable, "-c", CODE, str(Path(__file__).parent)]
+    killed_at = []
+    for attempt in range(2):
+        process = subprocess.Popen(command, env=environment)
+        log = home / "store" / wanted.name / "log.jsonl"
+        epochs = 3 + 8 * attempt
+        while process.poll() is None and _lines(log) < epochs:
+            time.sleep(0.005)
+        time.sleep(delay / 10)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed_at.append(_lines(log))
+    assert 3 <= killed_at[0] <= killed_at[1]
+    resumed = experiments.run(wanted, quiet=True)
+    assert len(resumed.history) == 40
+    _forget(home)
+    assert same(weights_of(resumed), weights_of(experiments.run(wanted, quiet=True)))
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def _forget(home: Path) -> None:
+    (home / "store").rename(home / "store-before")
+
+
+def test_damaged_checkpoint_is_set_aside(tmp_path):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"rubbish" * 10)
+    network = models.build("D2C5", 0)
+    validation = _examples()
+    with pytest.warns(UserWarning, match="cannot be resumed from"):
+        history = training.fit(
+            network,
+            objectives.reconstruction(validation),
+            objectives.validate_image(validation),
+            3,
+            SHORT,
+            tmp_path,
+        )
+    assert len(history) == 3
+
+
+def _examples() -> objectives.Examples:
+    images = torch.from_numpy(data.brain_phantom(0, 32, 3).slices)[:, None]
+    return objectives.Examples(measure(images, masks.cartesian_mask(32, 3, 0, 4)), images)
+
+
+def test_unknown_precision_is_refused():
+    with pytest.raises(InputError, match="float16"):
+        training.autocast(torch.device("cpu"), "float16")
+
+
+def test_teacher_summaries_computed_once_are_those_of_every_step():
+    from sftkd_core import distillation
+
+    method = distillation.method("at")
+    teacher = models.build("D5C5", 0)
+    examples = _examples()
+    cached = objectives.teacher_summaries(teacher, examples.measurement, method, "float32", batch=2)
+    student = models.build("D3C5", 1)
+    indices = torch.tensor([2, 0])
+    ours = objectives.distillation(examples, cached, method, 0.5)(student, indices)
+    image, mine = student.features(examples.measurement[indices])
+    _, theirs = teacher.features(examples.measurement[indices])
+    kd = sum(distillation.LOSSES["at"](mine[stage][1], theirs[stage][2]) for stage in range(5))
+    expected = (image - examples.targets[indices]).abs().mean() + 0.5 * kd
+    assert torch.allclose(ours, expected, atol=1e-5)
+
+
+def test_reconstruct_joins_batches():
+    model, examples = models.build("D2C5", 0), _examples()
+    parts = training.reconstruct(model, examples.measurement, batch=2)
+    with torch.no_grad():
+        assert torch.allclose(parts, model(examples.measurement), atol=1e-6)
+
+
+def test_sampling_never_asks_for_more_centre_than_lines():
+    for lines in (16, 32, 96, 240):
+        for acceleration in (1, 2.5, 4, 12):
+            mask = Sampling(acceleration).mask(lines)
+            assert mask.sum() == int(lines / acceleration)
+
+
+def test_nothing_is_written_outside_the_home(home):
+    experiments.run(experiment(), quiet=True)
+    assert {path.name for path in storage.home().iterdir()} == {"store", "phantoms"}
