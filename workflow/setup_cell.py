@@ -1,7 +1,7 @@
 """The generated first code cell of every chapter, and the tidy form of a chapter's source.
 
-    python workflow/setup_cell.py            write the cell into every chapter, drop outputs
-    python workflow/setup_cell.py --check    only say which chapters that would change
+python workflow/setup_cell.py            write the cell into every chapter, drop outputs
+python workflow/setup_cell.py --check    only say which chapters that would change
 """
 
 import argparse
@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TAGS = ["setup", "remove-cell"]
 
-CELL = '''\
+CELL = """\
 # Setup (generated): installs the book's library where it is missing, as in Colab.
 # The torch and numpy that are installed stay as they are.
 import importlib.metadata
@@ -30,7 +30,7 @@ if importlib.util.find_spec("sftkd_core") is None:
     keep = [f"{{name}}=={{importlib.metadata.version(name)}}" for name in installed]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", *keep]
     subprocess.run([*pip, f"sftkd-core @ git+{{repository}}"], check=True)
-    importlib.invalidate_caches()'''
+    importlib.invalidate_caches()"""
 
 
 def repository_url() -> str:

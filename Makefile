@@ -1,0 +1,59 @@
+# make book | test | serve | lint | clean: see `make help`.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+PROFILE ?= quick
+CORES ?= 2
+PORT ?= 8000
+# what else the chapters take, for instance CONFIG="acceleration=5 seed=3"
+CONFIG ?=
+
+export SFTKD_HOME ?= $(CURDIR)/_build/home
+# the book shows what this library computes: nothing stale
+export SFTKD_STALE ?= redo
+export SFTKD_SHIPPED ?= no
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mtime params input \
+	--rerun-incomplete --keep-going --config profile=$(PROFILE) $(CONFIG)
+
+.PHONY: help book test serve lint clean constraints tidy
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@echo "  settings: PROFILE=smoke|quick|paper  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
+
+book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
+	@$(SNAKEMAKE) --quiet rules host
+	@python workflow/report.py _build/$(PROFILE)
+
+test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke
+	@python -m pytest -n $(CORES) --dist loadgroup -q $(ARGS)
+
+serve: ## show the built site at http://localhost:8000
+	@test -f _build/$(PROFILE)/site/index.html || { echo "no site yet: run make book"; exit 1; }
+	@echo "http://localhost:$(PORT)  (Ctrl-C ends it)"
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/$(PROFILE)/site
+
+lint: $(VENV)/ready ## style and spelling of code and chapters
+	@ruff check . && ruff format --check . && codespell && python workflow/setup_cell.py --check
+	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: not installed, skipped"; fi
+
+tidy: $(VENV)/ready ## bring code and chapters into their stored form
+	@ruff check --fix . && ruff format . && python workflow/setup_cell.py
+
+clean: ## remove built pages and runs; trained networks stay (rm -r _build removes them too)
+	rm -rf _build/smoke _build/quick _build/paper dist .snakemake
+
+constraints: $(VENV)/ready ## write constraints.txt from the versions installed now
+	@python workflow/constraints.py
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once, some minutes)"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,test]'
+	@$(VENV)/bin/python -m pip check
+	@touch $@
