@@ -29,7 +29,9 @@ book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
 	@$(SNAKEMAKE) --quiet rules host
 	@python workflow/report.py _build/$(PROFILE)
 
+test: PROFILE = smoke
 test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke
+	@$(SNAKEMAKE) --quiet rules host -- chapters
 	@python -m pytest -n $(CORES) --dist loadgroup -q $(ARGS)
 
 serve: ## show the built site at http://localhost:8000

@@ -155,7 +155,7 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
     weights, record = entry
     network = _network(experiment)
     network.load_state_dict(weights)
-    network.to(pick_device(device)).eval()
+    network.to(pick_device(device), memory_format=torch.channels_last).eval()
     return Result(experiment, network, pd.DataFrame(record["history"]), record["provenance"])
 
 

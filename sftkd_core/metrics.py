@@ -86,30 +86,41 @@ def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tens
     On a 0-255 scale with noise variance 2: on [0, 1] the same noise drowns every image and the
     value degenerates to a ratio of contrasts. Needs at least 41 x 41 pixels.
     """
-    image, target = (255 * x for x in _pair(image, target, data_range, reduction))
-    if min(image.shape[-2:]) < 41:
-        raise InputError(f"images of {tuple(image.shape[-2:])} are too small for VIF: 41x41 pixels")
-    noise, tiny = 2.0, 1e-8
-    seen = shown = 0.0
+    pair = _pair(image, target, data_range, reduction)
+    if min(pair[0].shape[-2:]) < 41:
+        shape = tuple(pair[0].shape[-2:])
+        raise InputError(f"images of {shape} are too small for VIF: 41x41 pixels")
+    # a few slices at a time: windows of 17 x 17 in float64 take much memory
+    parts = [_information(*part) for part in zip(*(x.split(8) for x in pair), strict=True)]
+    seen, shown = (torch.cat(column) for column in zip(*parts, strict=True))
+    if reduction == "volume":
+        return (seen.sum() + _TINY) / (shown.sum() + _TINY)
+    return _reduce((seen + _TINY) / (shown + _TINY), reduction)
+
+
+_TINY = 1e-8
+
+
+def _information(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """VIF's numerator and denominator of each slice, (n,): what is seen, what there was to see."""
+    image, target, noise = 255 * image, 255 * target, 2.0
+    seen = shown = torch.zeros(len(image), dtype=image.dtype, device=image.device)
     for size in (17, 9, 5, 3):
-        window = _gaussian(size).to(image.device)
         if size != 17:
-            image, target = (conv2d(x, window)[..., ::2, ::2] for x in (image, target))
+            image, target = (_smooth(x, size)[..., ::2, ::2] for x in (image, target))
         products = torch.cat([image, target, image * image, target * target, image * target])
-        x, y, xx, yy, xy = conv2d(products, window).chunk(5)
+        x, y, xx, yy, xy = _smooth(products, size).chunk(5)
         variance_x, variance_y = (xx - x * x).relu(), (yy - y * y).relu()
         covariance = xy - x * y
         # image = gain * target + noise, locally; a negative gain carries no information
-        gain = covariance / (variance_y + tiny)
-        useful = (gain > 0) & (variance_x >= tiny) & (variance_y >= tiny)
+        gain = covariance / (variance_y + _TINY)
+        useful = (gain > 0) & (variance_x >= _TINY) & (variance_y >= _TINY)
         gain = torch.where(useful, gain, 0.0)
-        rest = (variance_x - gain * covariance).clamp(min=tiny)
-        variance_y = torch.where(variance_y >= tiny, variance_y, 0.0)
+        rest = (variance_x - gain * covariance).clamp(min=_TINY)
+        variance_y = torch.where(variance_y >= _TINY, variance_y, 0.0)
         seen = seen + torch.log2(1 + gain.square() * variance_y / (rest + noise)).flatten(1).sum(1)
         shown = shown + torch.log2(1 + variance_y / noise).flatten(1).sum(1)
-    if reduction == "volume":
-        return (seen.sum() + tiny) / (shown.sum() + tiny)
-    return _reduce((seen + tiny) / (shown + tiny), reduction)
+    return seen, shown
 
 
 METRICS = {"psnr": psnr, "ssim": ssim, "mse": mse, "nmse": nmse, "hfn": hfn, "vif": vif}
@@ -149,7 +160,8 @@ class Comparison:
     """The paired difference ``a - b`` of a metric.
 
     mean       over slices
-    low, high  bootstrap interval; subjects are drawn first, then slices within each
+    low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
+               rather than too narrow where subjects hardly differ)
     p_slices   two-sided Wilcoxon signed-rank test on slices (the paper's), which takes the slices
                of one subject for independent
     p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
@@ -250,9 +262,10 @@ def _ratio(error: Tensor, energy: Tensor, reduction: str, problem: str) -> Tenso
     return _reduce(error / energy, reduction)
 
 
-def _gaussian(size: int) -> Tensor:
-    """(1, 1, size, size) float64 window of standard deviation size / 5, of sum 1."""
-    distance = torch.arange(size, dtype=torch.float64) - size // 2
+def _smooth(images: Tensor, size: int) -> Tensor:
+    """Gaussian windows that lie inside the image, standard deviation size / 5: rows, columns."""
+    distance = torch.arange(size, dtype=images.dtype, device=images.device) - size // 2
     profile = torch.exp(-0.5 * (distance / (size / 5)) ** 2)
-    window = profile[:, None] * profile[None, :]
-    return (window / window.sum())[None, None]
+    profile = profile / profile.sum()
+    rows = conv2d(images, profile[None, None, :, None])
+    return conv2d(rows, profile[None, None, None, :])

@@ -65,7 +65,7 @@ def gallery(
     figure, axes = plt.subplots(
         rows,
         len(arrays),
-        figsize=(width * len(arrays), (width * height / breadth + 0.45) * rows),
+        figsize=(width * len(arrays) + 0.7 * residues, width * height / breadth * rows + 0.5),
         squeeze=False,
     )
     for axis, (name, array) in zip(axes[0], arrays.items(), strict=True):
@@ -77,6 +77,9 @@ def gallery(
         errors = {name: np.abs(array - truth) for name, array in arrays.items()}
         highest = max(np.quantile(error, 0.995) for error in errors.values()) or 1.0
         for axis, error in zip(axes[1], errors.values(), strict=True):
+            if not error.any():  # the target itself: nothing to show
+                axis.set_axis_off()
+                continue
             shown = axis.imshow(error, vmin=0, vmax=highest, cmap="inferno")
         figure.colorbar(shown, ax=axes[1], shrink=0.8, label="absolute error")
     for axis in axes.flat:
@@ -94,6 +97,7 @@ def curves(
     for name, history in histories.items():
         axis.plot(history["epoch"], history[column], label=name, markevery=_every(len(history)))
     axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel(label or column.replace("_", " "))
     axis.legend(frameon=False)
     return figure
@@ -222,7 +226,7 @@ def _texts(values: Sequence) -> list[str]:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return name.replace("_", " ").strip()
 
 
 def _plane(image) -> np.ndarray:

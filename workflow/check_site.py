@@ -186,6 +186,7 @@ def check(site: Path, screenshots: Path | None = None) -> list[str]:
         finally:
             browser.quit()
             server.shutdown()
+            server.server_close()
     problems += dead_links(site, base, seen)
     summary = {page: [found["explorers"], found["formulas"]] for page, found in seen.items()}
     print(f"{len(seen)} pages; figures with sliders and formulas: {json.dumps(summary)}")

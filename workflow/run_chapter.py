@@ -114,6 +114,7 @@ def _execute(source: Path, working: Path, parameters: dict) -> None:
                 parameters,
                 cwd=empty,
                 kernel_name="python3",
+                language="python",
                 progress_bar=False,
                 start_timeout=120,
             )
@@ -139,8 +140,7 @@ def _record(notebook, source: Path, given: dict, started: datetime, seconds: flo
         "chapter": source.stem,
         "parameters": given,
         "commit": _commit(),
-        "versions": {"python": sys.version.split()[0]}
-        | {name: version(name) for name in VERSIONED},
+        "versions": {"python": sys.version.split()[0], **versions},
         "device": describe(pick_device(str(given.get("device", "auto")))),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),

@@ -1,0 +1,69 @@
+"""Each chapter, alone in an empty folder, with the library from its wheel and no repository."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+
+import pytest
+from chapters import CHAPTERS, ROOT, name, smoke_home
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """A second environment: the wheel, and this environment's libraries but not its project."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, ROOT],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (wheel,) = place.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    python = place / "venv" / "bin" / "python"
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    packages = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    packages = packages.stdout.strip()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", packages]
+    subprocess.run([*install, wheel], check=True)
+    # a path added this way brings packages, but not the editable project, whose .pth is not read
+    with open(f"{packages}/libraries.pth", "w") as file:
+        file.write(sysconfig.get_paths()["purelib"])
+    return place, python, wheel
+
+
+def test_the_wheel_holds_the_library_and_the_results(elsewhere):
+    _, _, wheel = elsewhere
+    names = zipfile.ZipFile(wheel).namelist()
+    for path in (ROOT / "sftkd_core").rglob("*.py"):
+        assert str(path.relative_to(ROOT)) in names
+    shipped = [p for p in (ROOT / "results").rglob("*") if p.is_file()]
+    for path in shipped:
+        assert f"sftkd_core/shipped/{path.relative_to(ROOT / 'results')}" in names
+    assert not [n for n in names if n.startswith(("tests/", "book/", "workflow/"))]
+    assert sum(i.file_size for i in zipfile.ZipFile(wheel).infolist()) < 20e6
+
+
+def test_the_library_comes_from_the_wheel(elsewhere):
+    place, python, _ = elsewhere
+    code = "import sftkd_core; print(sftkd_core.__file__)"
+    run = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=place)
+    assert run.stdout.startswith(str(place)), run
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_a_chapter_runs_alone(path, elsewhere, tmp_path):
+    _, python, _ = elsewhere
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    (folder / path.name).write_bytes(path.read_bytes())
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {"SFTKD_HOME": str(smoke_home()), "OMP_NUM_THREADS": "1"}
+    environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter"}
+    command = [python, "-m", "papermill", "--no-progress-bar", path.name, "../out.ipynb"]
+    run = subprocess.run(
+        [*command, "-p", "profile", "smoke"],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert [p.name for p in folder.iterdir()] == [path.name]

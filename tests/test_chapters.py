@@ -1,0 +1,139 @@
+"""The chapters: their form, and their runs at the smoke profile."""
+
+import ast
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+import pytest
+from chapters import CHAPTERS, ROOT, SHARED, name, smoke_home, source
+
+sys.path.insert(0, str(ROOT / "workflow"))
+
+import run_chapter
+
+from sftkd_core.settings import PLAN
+
+KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M))
+
+
+def code_cells(path):
+    generated = {"setup"}
+    return [
+        cell
+        for cell in source(path).cells
+        if cell.cell_type == "code" and not generated & set(cell.metadata.get("tags", []))
+    ]
+
+
+def prose(path):
+    return "\n".join(c.source for c in source(path).cells if c.cell_type == "markdown")
+
+
+def test_there_are_eight_chapters():
+    assert [name(path) for path in CHAPTERS] == [
+        "masks", "data_consistency", "cascades", "metrics",
+        "attention_transfer", "sft_training", "sft_kd", "your_volume",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+class TestForm:
+    def test_parameters_are_the_shared_ones_first(self, path):
+        (cell,) = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
+        assigned = {
+            node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body
+        }
+        assert tuple(assigned)[:5] == SHARED
+        defaults = {"profile": "quick", "data": "brain", "acceleration": 4, "seed": 0}
+        assert {key: assigned[key] for key in SHARED} == {**defaults, "device": "auto"}
+
+    def test_a_reader_finds_what_every_chapter_has(self, path):
+        text = prose(path)
+        first = source(path).cells[0].source
+        assert first.startswith("# ")
+        for heading in ("Objectives", "Prerequisites", "Time"):
+            assert f"**{heading}" in first, heading
+        assert "What to read next" in text
+        assert text.count("{exercise-start}") == text.count("{exercise-end}") >= 1
+        assert text.count("{solution-start}") == text.count("{solution-end}") >= 1
+        assert ":class: dropdown" in text
+
+    def test_cells_can_be_read_at_a_sitting(self, path):
+        cells = code_cells(path)
+        assert 12 <= len(cells) <= 24
+        lengths = [len(cell.source.splitlines()) for cell in cells]
+        assert statistics.median(lengths) <= 13, lengths
+
+    def test_solutions_are_tested(self, path):
+        cells = source(path).cells
+        starts = [i for i, cell in enumerate(cells) if "{solution-start}" in cell.source]
+        for start in starts:
+            end = next(i for i in range(start, len(cells)) if "{solution-end}" in cells[i].source)
+            code = "\n".join(c.source for c in cells[start:end] if c.cell_type == "code")
+            assert "assert" in code
+
+    def test_figures_have_alternative_text(self, path):
+        for cell in code_cells(path):
+            draws = re.search(r"plt\.show\(\)|plots\.(gallery|curves|intervals)\(", cell.source)
+            if draws and "def draw" not in cell.source and "explore(" not in cell.source:
+                alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+                assert len(alt) > 30, cell.source
+
+    def test_citations_and_links_lead_somewhere(self, path):
+        text = prose(path)
+        for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", text):
+            assert {key.strip() for key in keys.split(",")} <= KEYS
+        for link in re.findall(r"\]\(([^)#]+\.(?:ipynb|md))\)", text):
+            assert (path.parent / link).exists(), link
+
+    def test_metadata_name_the_experiments_that_are_run(self, path):
+        metadata = source(path).metadata["sftkd"]
+        assert set(metadata["experiments"]) <= set(PLAN)
+        code = "\n".join(cell.source for cell in code_cells(path))
+        run = set(re.findall(r"setting\.(?:run|reconstruct|evaluate)\(\s*\"([\w-]+)\"", code))
+        assert run - {"zero-filled"} <= set(metadata["experiments"])
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_it_ran_at_smoke_with_this_source(path):
+    """`make test` runs the chapters first; what it left is of this source, complete, in order."""
+    target = ROOT / "_build/smoke/executed" / path.relative_to(ROOT)
+    if not target.exists():
+        pytest.fail(f"{target} is missing: run make test, which runs the chapters first")
+    executed = run_chapter.read(target)
+    run_chapter.check_order(executed, path)
+    ran = [c.source for c in executed.cells if "injected" not in str(c.metadata.get("tags"))]
+    assert ran == [cell.source for cell in source(path).cells]
+    record = json.loads(target.with_suffix(".json").read_text())
+    assert record["parameters"]["profile"] == "smoke"
+    errors = [
+        output.text
+        for cell in executed.cells if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.get("name") == "stderr" and "Warning" in output.text
+    ]  # fmt: skip
+    assert not errors
+
+
+VARIANTS = {
+    "cardiac": {"data": "cardiac", "acceleration": 3, "seed": 1},
+    "fraction": {"acceleration": 2.5, "seed": 2},
+}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_it_runs_with_other_parameters(path, tmp_path, monkeypatch):
+    """Nothing a chapter asserts may hold for one setting only."""
+    monkeypatch.setenv("SFTKD_HOME", str(smoke_home()))
+    variant = list(VARIANTS.values())[CHAPTERS.index(path) % len(VARIANTS)]
+    parameters = [w for k, v in variant.items() for w in ("-p", k, str(v))]
+    command = [sys.executable, ROOT / "workflow/run_chapter.py", path, tmp_path / "out.ipynb"]
+    run = subprocess.run(
+        [*command, "-p", "profile", "smoke", *parameters],
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]

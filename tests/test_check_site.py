@@ -1,0 +1,65 @@
+"""The check of the site finds what it looks for."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+import check_site  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    not any(map(shutil.which, check_site.BROWSERS)), reason="Chromium is not installed"
+)
+FLAT = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw=="
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    def build(**bodies):
+        monkeypatch.setattr(check_site, "pages", lambda: [f"{name}.html" for name in bodies])
+        for name, body in bodies.items():
+            text = f"<!doctype html><link rel=icon href='data:,'><article>{body}</article>"
+            (tmp_path / f"{name}.html").write_text(text)
+        return check_site.check(tmp_path)
+
+    return build
+
+
+def test_a_sound_site_has_no_problems(site):
+    assert site(a='<a href="b.html#there">b</a>', b='<p id="there">$x$ costs 5 dB</p>') == []
+
+
+@pytest.mark.parametrize(("body", "problem"), [
+    ("<p>```{figure} x</p>", "raw text"),
+    ("<p>{cite:t}`nobody`</p>", "raw text"),
+    (f'<img alt="white everywhere" src="{FLAT}">', "white everywhere (blank)"),
+    ('<img alt="gone" src="gone.png">', "gone (not loaded)"),
+    (f'<img src="{FLAT}">', "without alt text"),
+    ('<a href="gone.html">x</a>', "gone.html, which is not there"),
+    ('<a href="a.html#gone">x</a>', "#gone"),
+    ("<script>throw new Error('broken script')</script>", "broken script"),
+    ('<script src="https://cdn.example.org/x.js"></script>', "cdn.example.org"),
+    ('<div style="width:2000px">wide</div>', "too wide"),
+    (
+        '<div class="sftkd-explore"><img alt="x" src="data:,"><input type="range" max="3" '
+        'value="0" aria-label="dead slider"></div>',
+        "dead slider",
+    ),
+])  # fmt: skip
+def test_each_problem_is_found(site, body, problem):
+    problems = site(a=body)
+    assert any(problem in found for found in problems), problems
+
+
+def test_a_missing_page_is_found(site, monkeypatch, tmp_path):
+    monkeypatch.setattr(check_site, "pages", lambda: ["nowhere.html"])
+    assert check_site.check(tmp_path) == ["nowhere.html is missing"]
+
+
+def test_the_pages_are_those_of_the_table_of_contents():
+    assert "book/intro.html" in check_site.pages()
+    assert len(check_site.pages()) == len(set(check_site.pages())) == 11

@@ -1,0 +1,113 @@
+"""What is installed: pyproject, constraints and the conda environment say the same."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import sftkd_core
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONSTRAINTS = {
+    canonicalize_name(Requirement(line).name): Requirement(line)
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+}
+EXTRAS = PROJECT["optional-dependencies"]
+REQUIRED = [Requirement(r) for r in PROJECT["dependencies"] + EXTRAS["book"] + EXTRAS["test"]]
+
+
+@pytest.mark.parametrize("requirement", REQUIRED, ids=lambda r: r.name)
+def test_every_requirement_has_a_lower_bound_and_an_exact_version_that_meets_it(requirement):
+    operators = {specifier.operator for specifier in requirement.specifier}
+    capped = {"jupyter-book", "packaging"}
+    assert operators == ({">=", "<"} if requirement.name in capped else {">="})
+    (pin,) = CONSTRAINTS[canonicalize_name(requirement.name)].specifier
+    assert pin.operator == "=="
+    assert requirement.specifier.contains(pin.version)
+
+
+def test_constraints_are_what_is_installed():
+    if sys.version_info < (3, 11):
+        pytest.skip("constraints are exact from Python 3.11 on")
+    different = {}
+    for name, requirement in CONSTRAINTS.items():
+        (pin,) = requirement.specifier
+        try:
+            installed = version(name).split("+")[0]
+        except PackageNotFoundError:
+            installed = None
+        if installed != pin.version:
+            different[name] = (pin.version, installed)
+    assert not different, "run: make constraints"
+
+
+def test_torch_comes_plain_and_the_book_stays_below_2():
+    assert str(CONSTRAINTS["torch"]) == "torch==2.13.0"
+    assert "<2" in str(next(r for r in REQUIRED if r.name == "jupyter-book").specifier)
+
+
+def test_conda_environment_installs_the_project_with_the_same_constraints():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    plain = [d for d in environment["dependencies"] if isinstance(d, str)]
+    (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
+    assert f"python {PROJECT['requires-python']}" in plain
+    assert "pip" in plain
+    assert "--constraint constraints.txt" in pip
+    assert "--editable .[book,test]" in pip
+
+
+def test_pip_check_is_clean():
+    run = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_library_needs_neither_jupyter_nor_the_workflow():
+    code = (
+        "import sys, sftkd_core.plots, sftkd_core.settings, sftkd_core.__main__\n"
+        "print([m for m in ('IPython', 'ipywidgets', 'papermill', 'snakemake', 'sphinx', 'pytest')"
+        " if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == sftkd_core.__version__
+
+
+def test_readme_names_the_commands_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for command in re.findall(r"^make ([a-z]+)", readme, re.M):
+        assert command in targets
+    assert {"book", "test"} <= set(re.findall(r"^make ([a-z]+)", readme, re.M))
+
+
+def test_code_and_chapters_are_in_style():
+    for command in (["check"], ["format", "--check"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "."],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout
+
+
+def test_spelling():
+    run = subprocess.run(
+        [sys.executable, "-m", "codespell_lib"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout

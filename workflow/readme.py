@@ -1,0 +1,113 @@
+"""Write the README's results and figure from the shipped results; with --check, compare.
+
+python workflow/readme.py            rewrite the block between the markers, and the figure
+python workflow/readme.py --check    compute again; fail where the README says something else
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+os.environ.setdefault("SFTKD_SHIPPED", "yes")
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from sftkd_core import experiments, metrics, plots
+from sftkd_core.settings import PLAN, Setting
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+FIGURE = ROOT / "book" / "_static" / "overview.png"
+START, END = "<!-- results: written by workflow/readme.py -->", "<!-- end of results -->"
+PAIRS = [
+    ("the whole method against a plain student", "sft-kd", "student"),
+    ("the same, against a plain student of equal training", "sft-kd", "student-long"),
+    ("distillation against fine-tuning alone", "sft-kd", "sft-finetuned"),
+]
+
+
+def evaluate(setting: Setting) -> dict:
+    """Tables of every experiment of the plan; an error where one is not shipped."""
+    missing = [n for n in PLAN if experiments.find(setting.experiment(n), "cpu") is None]
+    if missing:
+        raise SystemExit(f"error: no results of {', '.join(missing)}; train them first")
+    return {name: setting.evaluate(name) for name in ["zero-filled", *PLAN]}
+
+
+def results_block(setting: Setting, tables: dict) -> str:
+    """The Markdown between the markers."""
+    about = experiments.find(setting.experiment("student"), "cpu").provenance
+    lines = [
+        f"Tested on {tables['student']['subject'].nunique()} unseen **synthetic** brains "
+        f"({setting.dataset.size} × {setting.dataset.size} pixels, {len(tables['student'])} "
+        f"slices, {setting.acceleration}× acceleration, one seed), the `{setting.profile}` profile:",
+        "",
+        "| | PSNR (dB) | SSIM | |",
+        "|---|---|---|---|",
+    ]
+    for name, table in tables.items():
+        what = PLAN.get(name, "inverse Fourier transform of what was measured")
+        lines.append(
+            f"| {name} | {table['psnr'].mean():.2f} | {table['ssim'].mean():.4f} | {what} |"
+        )
+    lines += ["", "| paired difference in PSNR | dB | 95 % interval |", "|---|---|---|"]
+    for label, a, b in PAIRS:
+        c = metrics.compare(tables[a], tables[b])
+        lines.append(f"| {label} ({a} − {b}) | {c.mean:+.2f} | {c.low:+.2f} to {c.high:+.2f} |")
+    lines += [
+        "",
+        f"Trained at commit {about['commit']} on {about['hardware']} in {about['precision']}. "
+        "Intervals: bootstrap over subjects, then slices; they do not speak about other seeds.",
+    ]
+    return "\n".join(lines)
+
+
+def figure(setting: Setting) -> None:
+    """One unseen slice: what is measured, and what students make of it."""
+    plots.use_style()
+    index = len(setting.test_set) // 2
+    target = setting.test_set.images[index]
+    names = ["zero-filled", "student", "student-long", "sft-kd"]
+    images = {"target (synthetic)": target}
+    images |= {name: setting.reconstruct(name)[index] for name in names}
+    size = target.shape[-1]
+    drawn = plots.gallery(images, target, residues=True, zoom=(size // 3, size // 3, size // 5))
+    drawn.savefig(FIGURE, dpi=80)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(x.replace("−", "-")) for x in re.findall(r"[-+−]?\d+\.\d+", text)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    setting = Setting("quick", device="cpu")
+    block = results_block(setting, evaluate(setting))
+    text = README.read_text(encoding="utf-8")
+    before = text[text.index(START) + len(START) : text.index(END)].strip()
+    if check:
+        tables = [part.split("Trained at")[0] for part in (before, block)]
+        ours, theirs = map(numbers, tables)
+        # another processor may round differently
+        same = len(ours) == len(theirs) and all(
+            abs(a - b) < 0.021 for a, b in zip(ours, theirs, strict=True)
+        )
+        if not same:
+            print(f"error: README.md says\n{before}\nbut the results are\n{block}", file=sys.stderr)
+        return 0 if same else 1
+    README.write_text(
+        text.replace(before, block) if before else text.replace(START, f"{START}\n{block}")
+    )
+    figure(setting)
+    print(block)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
