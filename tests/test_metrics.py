@@ -138,3 +138,11 @@ def test_comparison_refuses_other_slices():
         metrics.compare(frame([1.0, 2], ["a", "a"]), frame([1.0, 2], ["a", "b"]))
     with pytest.raises(InputError, match="unknown metric"):
         metrics.compare(frame([1.0], ["a"]), frame([1.0], ["a"]), "psrn")
+
+
+def test_slices_do_not_depend_on_their_neighbours(pair):
+    image, target = (x.repeat(4, 1, 1, 1) for x in pair)  # 12 slices: more than are taken at once
+    for name, metric in metrics.METRICS.items():
+        together = metric(image, target, 1.0, "slice")
+        one_by_one = [metric(image[i : i + 1], target[i : i + 1]) for i in range(len(image))]
+        assert torch.allclose(together, torch.stack(one_by_one)), name

@@ -65,16 +65,23 @@ return {
 """
 MOVE = """
 const stuck = [];
+function set(input, value) { input.value = value; input.dispatchEvent(new Event('input')); }
 for (const box of document.querySelectorAll('.sftkd-explore')) {
-  for (const input of box.querySelectorAll('input[type=range]')) {
-    const before = box.querySelector('img').src, from = input.value;
+  const inputs = Array.from(box.querySelectorAll('input[type=range]'));
+  const picture = () => box.querySelector('img').src;
+  for (const input of inputs) {
     if (Number(input.max) === 0) continue;
-    input.value = input.max;
-    input.dispatchEvent(new Event('input'));
-    if (box.querySelector('img').src === before) stuck.push(input.getAttribute('aria-label'));
-    input.value = from;
-    input.dispatchEvent(new Event('input'));
+    let changes = false;
+    for (const end of ['min', 'max']) {  // of the others: at one end this one may not matter
+      inputs.forEach(other => set(other, other[end]));
+      set(input, 0);
+      const before = picture();
+      set(input, input.max);
+      changes = changes || picture() !== before;
+    }
+    if (!changes) stuck.push(input.getAttribute('aria-label'));
   }
+  inputs.forEach(input => set(input, 0));
 }
 return stuck;
 """

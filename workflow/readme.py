@@ -44,7 +44,8 @@ def results_block(setting: Setting, tables: dict) -> str:
     lines = [
         f"Tested on {tables['student']['subject'].nunique()} unseen **synthetic** brains "
         f"({setting.dataset.size} × {setting.dataset.size} pixels, {len(tables['student'])} "
-        f"slices, {setting.acceleration}× acceleration, one seed), the `{setting.profile}` profile:",
+        f"slices, {setting.acceleration}× acceleration, one seed), at the `{setting.profile}` "
+        "profile:",
         "",
         "| | PSNR (dB) | SSIM | |",
         "|---|---|---|---|",

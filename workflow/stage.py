@@ -37,7 +37,7 @@ def stage(executed: Path, target: Path) -> None:
     }
     for path in sorted((ROOT / "book").rglob("*")):
         place = target / path.relative_to(ROOT)
-        if path.is_dir() or path.suffix == ".ipynb":
+        if path.is_dir() or path.suffix in (".ipynb", ".pyc"):
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix != ".md":
