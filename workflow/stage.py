@@ -115,20 +115,31 @@ def chapter_table(records: dict) -> str:
 
 
 def status_table(records: dict) -> str:
-    """One row a chapter, then the trainings behind them, from their records."""
-    lines = [
-        "| chapter | started (UTC) | parameters | code | versions | device | time |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for record in records.values():
-        parameters = ", ".join(f"{name} {value}" for name, value in record["parameters"].items())
-        versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
-        lines.append(
-            f"| [{record['title']}]({record['link']}) | {record['started'][:16].replace('T', ' ')} "
-            f"| {parameters} | `{record['commit']}` | {versions} | {record['device']} "
-            f"| {record['seconds']:.0f} s |"
-        )
-    return "\n".join(lines) + "\n" + training_table(records)
+    """One row a chapter, what all have in common, then the trainings behind them."""
+    shared, columns = [], {}
+    for title, field in (("parameters", "parameters"), ("versions", "versions")):
+        texts = [_listed(record[field]) for record in records.values()]
+        if len(set(texts)) == 1:
+            shared.append(f"All chapters, {title}: {texts[0]}.\n")
+        else:
+            columns[title] = texts
+    head = ["chapter", "started (UTC)", *columns, "code", "device", "time"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for number, record in enumerate(records.values()):
+        row = [
+            f"[{record['title']}]({record['link']})",
+            record["started"][:16].replace("T", " "),
+            *(texts[number] for texts in columns.values()),
+            f"`{record['commit']}`",
+            record["device"],
+            f"{record['seconds']:.0f} s",
+        ]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join([*lines, "", *shared]) + training_table(records)
+
+
+def _listed(values: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def training_table(records: dict) -> str:
@@ -142,7 +153,7 @@ def training_table(records: dict) -> str:
     setting = Setting(**next(iter(records.values()))["parameters"])
     lines = [
         "\n## The networks behind the numbers\n",
-        "| experiment | network | epochs | trained on | precision | time | code |",
+        "| experiment | epochs | trained on | in | time | code | network |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in names:
@@ -151,8 +162,8 @@ def training_table(records: dict) -> str:
             raise SystemExit(f"error: no result of experiment {name}; run its chapter again")
         about = result.provenance
         lines.append(
-            f"| {name} | `{result.experiment.name}` | {len(result.history)} | {about['hardware']} "
-            f"| {about['precision']} | {result.seconds:.0f} s | `{about['commit']}` |"
+            f"| {name} | {len(result.history)} | {about['hardware']} | {about['precision']} "
+            f"| {result.seconds:.0f} s | `{about['commit']}` | `{result.experiment.name}` |"
         )
     return "\n".join(lines) + f"\n\nData: {about['data']}.\n"
 
