@@ -115,6 +115,7 @@ def intervals(comparisons: Mapping[str, metrics.Comparison], label: str) -> Figu
     axis.set_yticks(range(len(comparisons)), list(comparisons))
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     axis.set_xlabel(label)
+    axis.xaxis.get_major_locator().set_params(nbins=6)  # long small numbers do not overlap
     return figure
 
 
