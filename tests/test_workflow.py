@@ -97,6 +97,19 @@ def test_chapters_run_in_an_empty_folder_and_must_leave_it_empty(chapter):
         run_chapter.run(source, target, {})
 
 
+def test_a_cell_that_takes_too_long_is_tried_once_more_then_named(chapter, tmp_path):
+    log = tmp_path / "log"
+    once = (
+        f"import os, time\nn = os.path.exists({str(log)!r})\nopen({str(log)!r}, 'a').write('x')\n"
+    )
+    source, target = chapter(once + "n or time.sleep(60)")
+    run_chapter.run(source, target, {}, timeout=2)
+    assert log.read_text() == "xx"
+    source, target = chapter("import time\ntime.sleep(60)")
+    with pytest.raises(run_chapter.ChapterError, match="more than 1 s, twice"):
+        run_chapter.run(source, target, {}, timeout=1)
+
+
 def test_the_command_ends_with_one_line_and_status_1(chapter):
     source, target = chapter("1")
     command = [sys.executable, ROOT / "workflow" / "run_chapter.py", source, target]

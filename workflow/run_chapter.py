@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "papermill")
@@ -29,8 +30,12 @@ class ChapterError(Exception):
     """What is wrong with a chapter or its run, in one sentence."""
 
 
-def run(source: Path, target: Path, parameters: dict) -> dict:
-    """Execute ``source`` into ``target``; returns the record that lies beside it."""
+def run(source: Path, target: Path, parameters: dict, timeout: int | None = None) -> dict:
+    """Execute ``source`` into ``target``; returns the record that lies beside it.
+
+    timeout  seconds that one cell may take. A kernel can lose a message and wait for ever: a run
+             that runs out of time is tried once more.
+    """
     names = parameter_names(read(source), source)
     unknown = ", ".join(sorted(set(parameters) - names))
     if unknown:
@@ -41,7 +46,11 @@ def run(source: Path, target: Path, parameters: dict) -> dict:
         stale.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    _execute(source, failed, parameters)
+    try:
+        _execute(source, failed, parameters, timeout)
+    except CellTimeoutError:
+        print(f"{source.name}: a cell took more than {timeout} s; once more", file=sys.stderr)
+        _execute_last(source, failed, parameters, timeout)
     notebook = read(failed)
     check_order(notebook, source)
     record = _record(notebook, source, parameters, started, time.perf_counter() - clock)
@@ -100,7 +109,16 @@ def check_order(notebook: nbformat.NotebookNode, source: Path) -> None:
         raise ChapterError(f"{source.name} did not run in order: execution counts {counts}")
 
 
-def _execute(source: Path, working: Path, parameters: dict) -> None:
+def _execute_last(source: Path, working: Path, parameters: dict, timeout: int | None) -> None:
+    try:
+        _execute(source, working, parameters, timeout)
+    except CellTimeoutError:
+        raise ChapterError(
+            f"{source.name}: a cell took more than {timeout} s, twice (see {working})"
+        ) from None
+
+
+def _execute(source: Path, working: Path, parameters: dict, timeout: int | None) -> None:
     """Papermill in an empty folder, so that a chapter that needs a neighbour fails here too."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -117,12 +135,15 @@ def _execute(source: Path, working: Path, parameters: dict) -> None:
                 language="python",
                 progress_bar=False,
                 start_timeout=120,
+                execution_timeout=timeout,
             )
         except PapermillExecutionError as error:
             raise ChapterError(
                 f"{source.name}, cell {error.cell_index} failed: {error.ename}: {error.evalue} "
                 f"(the run is kept in {working})"
             ) from None
+        except CellTimeoutError:
+            raise
         except Exception as error:  # a kernel that dies or does not start
             raise ChapterError(
                 f"{source.name} stopped: {type(error).__name__}: {error} (see {working})"
@@ -169,10 +190,11 @@ def main() -> int:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--timeout", type=int, help="seconds that one cell may take")
     options = parser.parse_args()
     parameters = {name: _value(text) for name, text in options.p}
     try:
-        record = run(options.source, options.target, parameters)
+        record = run(options.source, options.target, parameters, options.timeout)
     except ChapterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
