@@ -38,6 +38,7 @@ def use_style() -> None:
             "font.size": 10,
             "lines.markersize": 4,
             "image.cmap": "gray",
+            "image.interpolation": "nearest",  # pixels as they are, and smaller files
         }
     )
 

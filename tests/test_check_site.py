@@ -30,12 +30,14 @@ def site(tmp_path, monkeypatch):
 
 
 def test_a_sound_site_has_no_problems(site):
-    assert site(a='<a href="b.html#there">b</a>', b='<p id="there">$x$ costs 5 dB</p>') == []
+    assert site(a='<a href="b.html#there">b</a>', b='<p id="there">5 dB for $ 3</p>') == []
 
 
 @pytest.mark.parametrize(("body", "problem"), [
     ("<p>```{figure} x</p>", "raw text"),
     ("<p>{cite:t}`nobody`</p>", "raw text"),
+    ("<p>a weight of $w = 0.01$</p>", "raw text"),
+    ("<p>this is **bold** text</p>", "raw text"),
     (f'<img alt="white everywhere" src="{FLAT}">', "white everywhere (blank)"),
     ('<img alt="gone" src="gone.png">', "gone (not loaded)"),
     (f'<img src="{FLAT}">', "without alt text"),

@@ -11,6 +11,7 @@ import argparse
 import functools
 import http.server
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-RAW = ("```{", ":::{", "{cite", "{ref}", "{numref}", "<!--", "[?]", "$$")
+RAW = re.compile(
+    r"```\{|:::\{|\{cite|\{ref\}|\{numref\}|<!--|\[\?\]|\*\*\w|\$\$|\$[^$\s][^$\n]{0,80}\$"
+)
 
 PROBE = """
 const inside = document.querySelector('article') || document.body;
@@ -128,7 +131,7 @@ def look_at(browser: webdriver.Chrome, address: str) -> tuple[dict, list[str]]:
             " >= document.querySelectorAll('.math').length"
         ))  # fmt: skip
     found = browser.execute_script(PROBE)
-    problems = [f"raw text {mark!r}" for mark in RAW if mark in found["text"]]
+    problems = [f"raw text {mark!r}" for mark in dict.fromkeys(RAW.findall(found["text"]))]
     problems += [f"figure {name}" for name in found["blank"]]
     problems += [f"figure without alt text: {name}" for name in found["unnamed"]]
     problems += [f"slider {name!r} changes nothing" for name in browser.execute_script(MOVE)]

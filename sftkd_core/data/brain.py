@@ -47,7 +47,7 @@ def brain_phantom(seed: int = 0, size: int = 240, slices: int = 48) -> Volume:
 @lru_cache(maxsize=1)
 def _tissue_maps() -> Tensor:
     """Probability of grey matter, white matter and brain: (1, 3, x, y, z) float32, 1 mm."""
-    folder = files("nilearn.datasets") / "data"
+    folder = files("nilearn") / "datasets" / "data"  # without importing nilearn.datasets: 2 s
     maps = []
     for tissue in ("gm", "wm", "t1"):
         path = folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
