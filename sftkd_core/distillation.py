@@ -21,9 +21,26 @@ def attention_map(features: Tensor) -> Tensor:
     features (b, c, h, w), any float dtype. Returns (b, h * w), at least float32, each row of L2
     norm 1 (0 where a sample's features are all zero). Zagoruyko and Komodakis (2017), F_sum^2.
     """
-    precise = torch.promote_types(features.dtype, torch.float32)
-    activity = features.to(precise).square().sum(dim=1).flatten(1)  # (b, h * w)
-    return torch.nn.functional.normalize(activity, dim=1)
+    return torch.nn.functional.normalize(_Activity.apply(features).flatten(1), dim=1)
+
+
+class _Activity(torch.autograd.Function):
+    """``(b, c, h, w) -> (b, h, w)``, the sum over channels of squares, accumulated in float32.
+
+    Written out because it is bound by memory: one pass over half-precision features each way,
+    where ``features.float().square().sum(1)`` takes six, most of them in float32.
+    """
+
+    @staticmethod
+    def forward(context, features: Tensor) -> Tensor:
+        context.save_for_backward(features)
+        precise = torch.promote_types(features.dtype, torch.float32)
+        return torch.linalg.vector_norm(features, dim=1, dtype=precise).square()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (features,) = context.saved_tensors
+        return features * (2 * gradient).to(features.dtype).unsqueeze(1)
 
 
 def attention_distance(student_map: Tensor, teacher_map: Tensor) -> Tensor:
