@@ -81,3 +81,15 @@ def test_bad_input():
         distillation.LOSSES["at"](features(2), features(2, batch=2))
     with pytest.raises(InputError, match="cannot tap"):
         distillation.tap([[torch.zeros(1)]], [(0, 4)])
+
+
+def test_half_precision_has_the_gradient_of_full_precision():
+    student, teacher = features(4, seed=1, dtype=torch.bfloat16), features(8, seed=2)
+    gradients = []
+    for dtype in (torch.bfloat16, torch.float64):
+        leaf = student[0].detach().to(dtype).requires_grad_()
+        distillation.LOSSES["at"]([leaf], teacher).backward()
+        assert leaf.grad.dtype == dtype
+        gradients.append(leaf.grad.double())
+    difference = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert difference < 0.01
