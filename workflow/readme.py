@@ -8,9 +8,11 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
-os.environ.setdefault("SFTKD_SHIPPED", "yes")
+os.environ["SFTKD_SHIPPED"] = "yes"
+os.environ["SFTKD_HOME"] = tempfile.mkdtemp()  # what you have run yourself is out of sight
 
 import matplotlib
 
@@ -70,7 +72,7 @@ def results_block(setting: Setting, tables: dict) -> str:
 def figure(setting: Setting) -> None:
     """One unseen slice: what is measured, and what students make of it."""
     plots.use_style()
-    index = len(setting.test_set) // 2
+    index = setting.dataset.slices // 2  # the middle of the first subject
     target = setting.test_set.images[index]
     names = ["zero-filled", "student", "student-long", "sft-kd"]
     images = {"target (synthetic)": target}
