@@ -64,8 +64,8 @@ def results_block(setting: Setting, tables: dict) -> str:
     gain, matched = (metrics.compare(tables["sft-kd"], tables[b]) for b in ("student", PAIRS[1][2]))
     lines += [
         "",
-        f"Here the distilled student {verdict(gain)} a plain one, and {verdict(matched)} a plain one "
-        "of equal training. That is one seed at a small size; the book shows how to look further.",
+        f"Here the distilled student {verdict(gain)} a plain one, and {verdict(matched)} a plain "
+        "one of equal training. That is one seed at a small size; the book shows how to look further.",
         "",
         f"Trained at commit {about['commit']} on {about['hardware']} in {about['precision']}. "
         "Intervals: bootstrap over subjects, then slices; they do not speak about other seeds.",
