@@ -65,7 +65,8 @@ def results_block(setting: Setting, tables: dict) -> str:
     lines += [
         "",
         f"Here the distilled student {verdict(gain)} a plain one, and {verdict(matched)} a plain "
-        "one of equal training. That is one seed at a small size; the book shows how to look further.",
+        "one of equal training. That is one seed at a small size; the book shows how to look "
+        "further.",
         "",
         f"Trained at commit {about['commit']} on {about['hardware']} in {about['precision']}. "
         "Intervals: bootstrap over subjects, then slices; they do not speak about other seeds.",
