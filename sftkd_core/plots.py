@@ -142,8 +142,9 @@ def explore(draw: Callable[..., Figure], alt: str, **choices: Sequence) -> None:
             f"{len(combinations)} combinations of slider values; offer between 1 and 64"
         )
     frames = [_png(draw(**dict(zip(choices, values, strict=True)))) for values in combinations]
-    bundle = {"text/html": _explorer(frames, alt, choices), "text/plain": alt}
-    bundle |= _widget(draw, choices)
+    urls = [f"data:image/png;base64,{base64.b64encode(frame).decode()}" for frame in frames]
+    bundle = {"text/html": _explorer(urls, alt, choices), "text/plain": alt}
+    bundle |= _widget(frames, choices)
     from IPython.display import display
 
     display(bundle, raw=True)
@@ -188,39 +189,42 @@ def _explorer(frames: list[str], alt: str, choices: Mapping[str, Sequence]) -> s
     )
 
 
-def _widget(draw: Callable[..., Figure], choices: Mapping[str, Sequence]) -> dict:
-    """The same figure as ipywidgets, drawn afresh at each move; {} where they are missing."""
+def _widget(frames: list[bytes], choices: Mapping[str, Sequence]) -> dict:
+    """The same frames behind ipywidgets, for a live kernel; {} where they are missing."""
     try:
         import ipywidgets
-        from IPython.display import Image, display
     except ImportError:
         return {}
-
-    def show(**values):
-        display(Image(data=base64.b64decode(_png(draw(**values)).split(",", 1)[1])))
-
-    sliders = {
-        name: ipywidgets.SelectionSlider(
-            options=list(zip(_texts(values), values, strict=True)),
+    sliders = [
+        ipywidgets.SelectionSlider(
+            options=[(text, place) for place, text in enumerate(_texts(values))],
             description=_words(name),
-            continuous_update=False,
             style={"description_width": "9em"},
         )
         for name, values in choices.items()
-    }
-    output = ipywidgets.interactive_output(show, sliders)
-    box = ipywidgets.VBox([*sliders.values(), output])
-    bundle = box._repr_mimebundle_()
+    ]
+    # an Image, not an Output that captures: notebook runners lose messages to the latter
+    image = ipywidgets.Image(value=frames[0], format="png")
+
+    def show(_):
+        index = 0
+        for slider in sliders:
+            index = index * len(slider.options) + slider.value
+        image.value = frames[index]
+
+    for slider in sliders:
+        slider.observe(show, "value")
+    bundle = ipywidgets.VBox([*sliders, image])._repr_mimebundle_()
     view = "application/vnd.jupyter.widget-view+json"
     return {view: bundle[view]} if view in bundle else {}
 
 
-def _png(figure: Figure) -> str:
-    """A figure as a data URL; the figure is closed."""
+def _png(figure: Figure) -> bytes:
+    """A figure as PNG; the figure is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     plt.close(figure)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
 
 
 def _texts(values: Sequence) -> list[str]:

@@ -1,0 +1,119 @@
+"""Figures: what they show is what they were given; sliders need neither kernel nor network."""
+
+import json
+import re
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sftkd_core import metrics, plots
+from sftkd_core.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What ``explore`` displays, as one bundle by type."""
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    return bundles
+
+
+def draw(height, colour):
+    figure, axis = plt.subplots(figsize=(2, 2))
+    axis.bar([0], [height], color=colour)
+    return figure
+
+
+def test_gallery_names_scores_and_residues():
+    target = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
+    image = (target + 0.1).clamp(0, 1)
+    figure = plots.gallery({"target": target, "image": image}, target, residues=True)
+    titles = [axis.get_title() for axis in figure.axes[:2]]
+    assert titles[0] == "target"
+    psnr = metrics.psnr(image[None], target[None]).item()
+    assert f"{psnr:.2f} dB" in titles[1]
+    drawn = figure.axes[3].get_images()[0].get_array()
+    np.testing.assert_allclose(drawn, (image - target).abs()[0], atol=1e-6)
+
+
+def test_gallery_refuses_what_is_no_image():
+    with pytest.raises(InputError, match="shape"):
+        plots.gallery({"stack": torch.zeros(3, 8, 8)})
+    with pytest.raises(InputError, match="target"):
+        plots.gallery({"image": torch.zeros(8, 8)}, residues=True)
+
+
+def test_intervals_are_filled_where_they_leave_out_zero():
+    values = {"p_slices": 0.1, "p_subjects": 0.1, "slices": 8, "subjects": 2}
+    pair = {
+        "clear": metrics.Comparison(0.2, 0.1, 0.3, **values),
+        "open": metrics.Comparison(0.1, -0.1, 0.3, **values),
+    }
+    axis = plots.intervals(pair, "dB").axes[0]
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert [dot.get_markerfacecolor() for dot in dots] == [plots.COLOURS[0], "white"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["clear", "open"]
+
+
+def test_curves_have_a_line_for_each_history():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "validation_psnr": [20.0, 25.0, 26.0]})
+    axis = plots.curves({"one": history, "two": history + 1}).axes[0]
+    assert len(axis.lines) == 2
+    np.testing.assert_array_equal(axis.lines[0].get_ydata(), [20, 25, 26])
+
+
+def test_a_mask_is_drawn_with_its_centre_in_the_middle():
+    picture = plots.centred(np.array([True, False, False, False, False]), 3)
+    assert picture.shape == (5, 3)
+    assert picture[2].all()
+    assert picture.sum() == 3
+
+
+def test_explore_is_one_self_contained_figure(shown):
+    plots.explore(draw, 'A "bar" <of> some height.', height=[1, 2, 3], colour=["r", "b"])
+    (bundle,) = shown
+    page = bundle["text/html"]
+    assert len(json.loads(re.search(r'application/json">(.*?)</script>', page)[1])) == 6
+    assert page.count('type="range"') == 2
+    assert "A &quot;bar&quot; &lt;of&gt; some height." in page
+    assert not re.search(r"https?://|src=[\"']//|import ", page)
+    assert len(plt.get_fignums()) == 0
+
+
+def test_explore_moves_in_a_live_kernel(shown):
+    import ipywidgets
+
+    plots.explore(draw, "A bar.", height=[1, 2, 3], colour=["r", "b"])
+    frames = json.loads(re.search(r'application/json">(.*?)</script>', shown[0]["text/html"])[1])
+    view = shown[0]["application/vnd.jupyter.widget-view+json"]
+    box = (
+        ipywidgets.Widget.widgets[view["model_id"]]
+        if hasattr(ipywidgets.Widget, "widgets")
+        else ipywidgets.widgets.widget._instances[view["model_id"]]
+    )
+    height, colour, image = box.children
+    import base64
+
+    for i, j in ((0, 0), (2, 0), (2, 1), (0, 1)):
+        height.value, colour.value = i, j
+        expected = frames[2 * i + j].split(",")[1]
+        assert base64.b64encode(image.value).decode() == expected
+
+
+@pytest.mark.parametrize("values", [[], list(range(65))])
+def test_explore_draws_between_1_and_64_figures(values):
+    with pytest.raises(InputError, match="between 1 and 64"):
+        plots.explore(draw, "A bar.", height=values)
