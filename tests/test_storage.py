@@ -76,5 +76,6 @@ with storage.lock(sys.argv[1]):
         holder.kill()
         assert waiter.stdout.readline() == b"held\n"
     finally:
-        holder.kill()
-        waiter.kill()
+        for process in (holder, waiter):
+            process.kill()
+            process.communicate()
