@@ -62,6 +62,18 @@ def test_a_missing_page_is_found(site, monkeypatch, tmp_path):
     assert check_site.check(tmp_path) == ["nowhere.html is missing"]
 
 
+def test_launch_buttons_are_there_exactly_where_a_repository_is(monkeypatch):
+    page, link = "book/foundations/masks.html", "https://colab.example.org/github/a/b/blob/c/"
+    right = {page: {"links": [f"{link}book/foundations/masks.ipynb"]}}
+    wrong = {page: {"links": [f"{link}masks.ipynb"]}}
+    monkeypatch.setenv("SFTKD_REPOSITORY_URL", "https://example.org/a/b")
+    assert check_site.launch_links(right) == []
+    assert "no button" in check_site.launch_links(wrong)[0]
+    monkeypatch.setenv("SFTKD_REPOSITORY_URL", "")
+    assert "no repository" in check_site.launch_links(right)[0]
+    assert check_site.launch_links({page: {"links": []}}) == []
+
+
 def test_the_pages_are_those_of_the_table_of_contents():
     assert "book/intro.html" in check_site.pages()
     assert len(check_site.pages()) == len(set(check_site.pages())) == 11

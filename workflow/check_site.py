@@ -11,6 +11,7 @@ import argparse
 import functools
 import http.server
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
+import setup_cell
 import yaml
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -166,6 +168,21 @@ def dead_links(site: Path, base: str, seen: dict[str, dict]) -> list[str]:
     return problems
 
 
+def launch_links(seen: dict[str, dict]) -> list[str]:
+    """Chapters whose launch button is missing, wrong, or there although no repository is known."""
+    url = os.environ.get("SFTKD_REPOSITORY_URL", setup_cell.repository_url())
+    problems = []
+    for path in setup_cell.chapters():
+        notebook = str(path.relative_to(ROOT))
+        page = notebook.removesuffix(".ipynb") + ".html"
+        links = [link for link in seen.get(page, {}).get("links", []) if "colab." in link]
+        if url and page in seen and not any(link.endswith(f"/{notebook}") for link in links):
+            problems.append(f"{page}: no button that opens {notebook} in Colab")
+        if not url and links:
+            problems.append(f"{page}: a launch button to {links[0]}, but no repository is known")
+    return problems
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
@@ -197,7 +214,7 @@ def check(site: Path, screenshots: Path | None = None) -> list[str]:
             browser.quit()
             server.shutdown()
             server.server_close()
-    problems += dead_links(site, base, seen)
+    problems += dead_links(site, base, seen) + launch_links(seen)
     summary = {page: [found["explorers"], found["formulas"]] for page, found in seen.items()}
     print(f"{len(seen)} pages; figures with sliders and formulas: {json.dumps(summary)}")
     return problems
