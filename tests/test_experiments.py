@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -255,3 +256,36 @@ def test_objective_must_be_hashable_and_frozen():
     with pytest.raises(AttributeError):
         wanted.seed = 3
     assert torch.is_tensor(next(experiments.run(wanted, quiet=True).model.parameters()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_killed_at_any_write_the_next_run_ends_with_the_same_bits(home, monkeypatch):
+    """SIGKILL at the n-th rename, for every n: phantoms, checkpoints, logs, the store's entry."""
+    wanted = experiment(schedule=replace(SHORT, epochs=2))
+    whole = weights_of(experiments.run(wanted, quiet=True))
+    for kill_at in range(100):
+        monkeypatch.setenv("SFTKD_HOME", str(home / f"killed-{kill_at}"))
+        child = os.fork()
+        if child == 0:  # dies with its n-th file written beside its place, but not yet in it
+            _kill_at_rename(kill_at)
+            experiments.run(wanted, quiet=True)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert same(weights_of(experiments.run(wanted, quiet=True)), whole), kill_at
+    assert kill_at > 10
+
+
+def _kill_at_rename(number: int) -> None:
+    rename, calls = os.replace, []
+
+    def replace_or_die(*arguments):
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(arguments)
+        rename(*arguments)
+
+    os.replace = replace_or_die
