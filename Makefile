@@ -26,12 +26,12 @@ help: ## this list
 	@echo "  settings: PROFILE=smoke|quick|paper  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
 
 book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
-	@$(SNAKEMAKE) --quiet rules host
+	@$(SNAKEMAKE) --quiet host progress
 	@python workflow/report.py _build/$(PROFILE)
 
 test: PROFILE = smoke
 test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke
-	@$(SNAKEMAKE) --quiet rules host -- chapters
+	@$(SNAKEMAKE) --quiet host progress -- chapters
 	@python -m pytest -n $(CORES) --dist loadgroup -q $(ARGS)
 
 serve: ## show the built site at http://localhost:8000
