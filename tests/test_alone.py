@@ -62,7 +62,7 @@ def test_a_chapter_runs_alone(path, elsewhere, tmp_path):
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter"}
     command = [python, "-m", "papermill", "--no-progress-bar", path.name, "../out.ipynb"]
     run = subprocess.run(
-        [*command, "-p", "profile", "smoke"],
+        [*command, "-p", "profile", "smoke", "--execution-timeout", "300"],
         cwd=folder, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]

@@ -135,7 +135,7 @@ def test_it_runs_with_other_parameters(path, tmp_path, monkeypatch):
     parameters = [w for k, v in variant.items() for w in ("-p", k, str(v))]
     command = [sys.executable, ROOT / "workflow/run_chapter.py", path, tmp_path / "out.ipynb"]
     run = subprocess.run(
-        [*command, "-p", "profile", "smoke", *parameters],
+        [*command, "-p", "profile", "smoke", *parameters, "--timeout", "300"],
         capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
