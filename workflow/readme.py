@@ -78,7 +78,8 @@ def results_block(settings: list[Setting], tables: list[dict]) -> str:
         f"That is {len(seeds)} seeds at a small size; the book shows how to look further.",
         "",
         f"Trained on {about['hardware']} in {about['precision']}; each record in `results/` has "
-        "its commit. Intervals: bootstrap over subjects, then slices; they do not speak about seeds.",
+        "its commit. Intervals: bootstrap over subjects, then slices; they do not speak about "
+        "seeds.",
     ]
     return "\n".join(lines)
 
