@@ -17,7 +17,12 @@ def timed(function):
 
 
 def main():
-    os.environ["SFTKD_HOME"] = tempfile.mkdtemp()
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["SFTKD_HOME"] = empty
+        measure_phantoms()
+
+
+def measure_phantoms():
     for kind, size, slices in (("brain", 240, 48), ("brain", 96, 8), ("cardiac", 150, 10)):
         first = timed(lambda k=kind, s=size, n=slices: PHANTOMS[k](0, s, n))
         later = min(timed(lambda k=kind, s=size, n=slices: PHANTOMS[k](1, s, n)) for _ in range(3))

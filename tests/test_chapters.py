@@ -67,7 +67,7 @@ class TestForm:
         assert 12 <= len(cells) <= 24
         open_ = [c for c in cells if "hide-input" not in c.metadata.get("tags", [])]
         lengths = [len(cell.source.splitlines()) for cell in open_]
-        assert max(lengths) <= 36
+        assert max(lengths) <= 30
         assert statistics.median(lengths) <= 17, lengths
 
     def test_solutions_are_tested(self, path):

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
 from sftkd_core import experiments, sft, store
 from sftkd_core.errors import InputError
-from sftkd_core.experiments import Experiment, Sampling
+from sftkd_core.experiments import Sampling
 from sftkd_core.settings import PLAN, PROFILES, Setting
 
 
@@ -250,12 +249,11 @@ def test_training_never_sees_test_subjects():
     assert not splits["train"] & splits["validation"]
 
 
-def test_objective_must_be_hashable_and_frozen():
-    wanted: Experiment = experiment()
+def test_experiments_are_hashable_and_frozen():
+    wanted = experiment()
     assert hash(wanted) == hash(experiment())
     with pytest.raises(AttributeError):
         wanted.seed = 3
-    assert torch.is_tensor(next(experiments.run(wanted, quiet=True).model.parameters()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")

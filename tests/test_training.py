@@ -127,17 +127,9 @@ def test_best_epoch_is_kept_not_the_last(tmp_path):
 
 @pytest.mark.parametrize("objective", ["reconstruct", "sft", "distil"])
 def test_interrupted_training_ends_with_the_same_bits(objective, monkeypatch, tmp_path):
-    teacher = experiment(objective="sft", model="D3C5", student="D2C5")
-    wanted = {
-        "reconstruct": experiment(),
-        "sft": teacher,
-        "distil": experiment(model="D3C5", objective="distil", method="at", teacher=teacher),
-    }[objective]
-    if objective == "distil":
-        wanted = experiment(
-            model="D3C5", objective="distil", method="at",
-            teacher=experiment(objective="sft", model="D3C5", student="D3C5"),
-        )  # fmt: skip
+    joint = experiment(objective="sft", model="D3C5", student="D3C5")
+    distil = {"objective": "distil", "model": "D3C5", "method": "at", "teacher": joint}
+    wanted = {"reconstruct": experiment(), "sft": joint, "distil": experiment(**distil)}[objective]
     whole = weights_of(experiments.run(wanted, quiet=True))
 
     monkeypatch.setenv("SFTKD_HOME", str(tmp_path / "second"))
@@ -150,9 +142,8 @@ def test_interrupted_training_ends_with_the_same_bits(objective, monkeypatch, tm
         if len(calls) == 2:
             raise KeyboardInterrupt
 
-    for earlier in (wanted.teacher,):
-        if earlier is not None:
-            experiments.run(earlier, quiet=True)
+    if wanted.teacher is not None:
+        experiments.run(wanted.teacher, quiet=True)
     monkeypatch.setattr(training, "_save", stop_in_the_middle)
     with pytest.raises(KeyboardInterrupt):
         experiments.run(wanted, quiet=True)

@@ -9,6 +9,7 @@ unreadable notebook end with one line that names it and status 1. A failed run l
 """
 
 import argparse
+import ast
 import json
 import os
 import subprocess
@@ -46,11 +47,7 @@ def run(source: Path, target: Path, parameters: dict, timeout: int | None = None
         stale.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    try:
-        _execute(source, failed, parameters, timeout)
-    except CellTimeoutError:
-        print(f"{source.name}: a cell took more than {timeout} s; once more", file=sys.stderr)
-        _execute_last(source, failed, parameters, timeout)
+    _execute_patiently(source, failed, parameters, timeout)
     notebook = read(failed)
     check_order(notebook, source)
     record = _record(notebook, source, parameters, started, time.perf_counter() - clock)
@@ -76,8 +73,6 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def parameter_names(notebook: nbformat.NotebookNode, source: Path) -> set[str]:
     """What the one cell tagged ``parameters`` assigns."""
-    import ast
-
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ChapterError(f"{source.name} has {len(cells)} cells tagged parameters; it needs one")
@@ -109,13 +104,15 @@ def check_order(notebook: nbformat.NotebookNode, source: Path) -> None:
         raise ChapterError(f"{source.name} did not run in order: execution counts {counts}")
 
 
-def _execute_last(source: Path, working: Path, parameters: dict, timeout: int | None) -> None:
-    try:
-        _execute(source, working, parameters, timeout)
-    except CellTimeoutError:
-        raise ChapterError(
-            f"{source.name}: a cell took more than {timeout} s, twice (see {working})"
-        ) from None
+def _execute_patiently(source: Path, working: Path, parameters: dict, timeout: int | None) -> None:
+    """``_execute``, once more where a cell ran out of time."""
+    for again in ("; once more", ""):
+        try:
+            return _execute(source, working, parameters, timeout)
+        except CellTimeoutError:
+            late = f"{source.name}: a cell took more than {timeout} s"
+            print(f"{late}{again}", file=sys.stderr)
+    raise ChapterError(f"{late}, twice (see {working})")
 
 
 def _execute(source: Path, working: Path, parameters: dict, timeout: int | None) -> None:
