@@ -1,5 +1,7 @@
 """Staged networks: teachers and students."""
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 
@@ -7,7 +9,17 @@ from sftkd_core.errors import InputError
 from sftkd_core.models.cascade import Cascade, CascadeStage
 from sftkd_core.models.staged import Staged
 
-__all__ = ["NAMES", "Cascade", "CascadeStage", "Staged", "build", "check_name", "parameter_count"]
+__all__ = [
+    "NAMES",
+    "Cascade",
+    "CascadeStage",
+    "Staged",
+    "build",
+    "check_name",
+    "parameter_count",
+    "source_files",
+    "structure",
+]
 
 _RECIPES = {
     "D5C5": lambda: Cascade(convolutions=5),
@@ -36,6 +48,23 @@ def check_name(name: str) -> None:
     """Raise ``InputError`` unless ``build`` knows the name."""
     if name not in _RECIPES:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(NAMES)}")
+
+
+@lru_cache(maxsize=32)
+def structure(name: str) -> str:
+    """A network's layers in words, for the fingerprint of its results."""
+    return str(build(name, 0))
+
+
+@lru_cache(maxsize=32)
+def source_files(name: str) -> frozenset[str]:
+    """The files of this package that define a network, for the fingerprint of its results."""
+    package = __name__.partition(".")[0]
+    network = build(name, 0)
+    modules = {type(module).__module__ for module in network.modules()}
+    modules |= {base.__module__ for base in type(network).__mro__}
+    own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
+    return frozenset(f"{name.replace('.', '/')}.py" for name in own)
 
 
 def parameter_count(model: nn.Module) -> int:
