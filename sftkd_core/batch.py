@@ -20,7 +20,7 @@ def with_earlier(wanted: Iterable[Experiment]) -> list[Experiment]:
 
 def missing(wanted: Iterable[Experiment]) -> list[Experiment]:
     """Of ``with_earlier``, those without a remembered result."""
-    return [e for e in with_earlier(wanted) if experiments.find(e, "cpu") is None]
+    return [e for e in with_earlier(wanted) if not experiments.exists(e)]
 
 
 def run_all(

@@ -242,6 +242,11 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
     return Result(experiment, network, pd.DataFrame(record["history"]), record["provenance"])
 
 
+def exists(experiment: Experiment) -> bool:
+    """Whether there is a remembered result."""
+    return store.find(experiment.name, experiment.code) is not None
+
+
 def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Result:
     """The remembered result, or train now; its teacher and initial experiment come first."""
     result = find(experiment, device)
@@ -433,4 +438,13 @@ def _commit() -> str:
     return f"version {sftkd_core.__version__}"
 
 
-__all__ = ["Experiment", "Result", "Sampling", "Schedule", "find", "reconstruct", "run"]
+__all__ = [
+    "Experiment",
+    "Result",
+    "Sampling",
+    "Schedule",
+    "exists",
+    "find",
+    "reconstruct",
+    "run",
+]

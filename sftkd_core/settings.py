@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftkd_core import batch, distillation, experiments, metrics
+from sftkd_core import batch, distillation, evaluations, experiments, metrics
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.data import Dataset, Slices
 from sftkd_core.errors import InputError
@@ -266,9 +266,18 @@ class Setting:
         return experiments.reconstruct(model, measurement)
 
     def evaluate(self, name: str | Experiment) -> pd.DataFrame:
-        """``metrics.table`` of the test set; see ``reconstruct`` for the names."""
-        images = self.reconstruct(name)
-        return metrics.table(images, self.test_set.images, self.test_set.subjects)
+        """``metrics.table`` of the test set, remembered; see ``reconstruct`` for the names."""
+
+        def compute() -> pd.DataFrame:
+            images = self.reconstruct(name)
+            return metrics.table(images, self.test_set.images, self.test_set.subjects)
+
+        if name == "zero-filled":
+            weights = {}
+        else:
+            experiment = name if isinstance(name, Experiment) else self.experiment(name)
+            weights = experiments.run(experiment, self.device).model.state_dict()
+        return evaluations.remembered(weights, self.test_set.images, self.mask, compute)
 
 
 __all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting"]
