@@ -59,6 +59,7 @@ _FITNETS = Method(
     share=SHARE,
     why="One hint from the middle of the whole network, as the publication has it: earlier it "
     "would say little, later it would leave the student no freedom.",
+    channels=True,
     student_part=hints.regressor,
 )
 _SP = Method(
@@ -79,6 +80,7 @@ _FSP = Method(
     why="The first and the last hidden layer of every stage: what a stage does in between is the "
     "flow.",
     spatial=False,
+    channels=True,
     student_part=flow.channel_adapter,
 )
 _CC = Method(
@@ -95,6 +97,7 @@ _PKT = replace(
     _CC,
     distance=probabilities.divergence,
     why="The last stage only: the publication compares representations at the end of a network.",
+    smallest=3,
 )
 _FT = Method(
     taps="last hidden",
@@ -103,12 +106,13 @@ _FT = Method(
     share=SHARE,
     why="The last stage only, where the publication puts its paraphraser; a translator costs a "
     "third of what the student costs.",
+    channels=True,
     student_part=factors.translator,
     teacher_part=factors.Paraphraser,
 )
 _NST = Method(
     taps="hidden",
-    summary=selectivity.selectivity,
+    summary=selectivity.channels,
     distance=selectivity.maximum_mean_discrepancy,
     share=SHARE,
     why="The middle of every stage, as for attention transfer, whose cousin it is.",
@@ -165,6 +169,7 @@ METHODS: dict[str, dict[str, Method]] = {
             summary=correlation.image,
             distance=correlation.released_distance,
             share=SHARE,
+            channels=True,
             mean=True,
             smallest=2,
             why="As released: products of neighbouring slices' differences in the one-channel "
@@ -200,7 +205,7 @@ def source_files(name: str) -> set[str]:
     functions = [f for row in METHODS[name].values() for f in (row.summary, row.distance)]
     modules = {f.__module__.removeprefix(f"{package}.") for f in functions}
     files = {f"{module.replace('.', '/')}.py" for module in modules}
-    shared = ("method", "distiller", "memory", "precision")
+    shared = ("method", "distiller", "memory", "precision", "products")
     return files | {f"distillation/{file}.py" for file in shared}
 
 

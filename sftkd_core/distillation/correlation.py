@@ -3,17 +3,23 @@
 from math import exp, factorial
 
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import slice_products
 
 GAMMA, ORDER = 0.4, 2
+TINY = 1e-24  # squared length of features that are taken for zero
 
 
 def cosines(rows: Tensor, columns: Tensor) -> Tensor:
-    """Cosines between the flattened features of slices: (m, ...), (n, ...) -> (m, n)."""
-    rows, columns = (normalize(precise(x).flatten(1), dim=1) for x in (rows, columns))
-    return rows @ columns.T
+    """Cosines between the features of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    products = slice_products(rows, columns)
+    if rows is columns:
+        lengths = products.diagonal().clamp(min=TINY).sqrt()
+        return products / (lengths[:, None] * lengths)
+    lengths = (slice_products(x, x).diagonal().clamp(min=TINY).sqrt() for x in (rows, columns))
+    row_lengths, column_lengths = lengths
+    return products / (row_lengths[:, None] * column_lengths)
 
 
 def rbf_correlation(cosine: Tensor) -> Tensor:

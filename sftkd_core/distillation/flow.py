@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import channel_products
+from sftkd_core.errors import InputError
 
 
 def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
@@ -12,9 +14,13 @@ def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
     first (b, c1, h, w), second (b, c2, h, w). Returns (b, c1, c2). One matrix product, so that
     memory grows with the features and not with c1 * c2 * h * w.
     """
+    if first.shape[2:] != second.shape[2:]:
+        raise InputError(
+            f"layers of {tuple(first.shape[2:])} and {tuple(second.shape[2:])} pixels have no flow "
+            "in common; tap two layers of one size"
+        )
     pixels = first.shape[2] * first.shape[3]
-    first, second = (precise(layer).flatten(2) for layer in (first, second))
-    return first @ second.transpose(1, 2) / pixels
+    return channel_products(first, second) / pixels
 
 
 def flow_distance(student_flow: Tensor, teacher_flow: Tensor) -> Tensor:

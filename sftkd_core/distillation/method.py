@@ -32,6 +32,7 @@ class Method:
     relational  whether slices are compared with each other: the summary is a Gram matrix
     spatial     whether maps are compared pixel by pixel: the larger is then averaged to the size
                 of the smaller
+    channels    whether channel is compared with channel: both networks then need equally many
     mean        whether the distances of the groups are averaged (released code) or summed (papers)
     smallest    slices that a batch must hold for the loss to say anything
     student_part  (channels of student, of teacher) -> a module that learns beside the student and
@@ -47,6 +48,7 @@ class Method:
     why: str
     relational: bool = False
     spatial: bool = True
+    channels: bool = False
     mean: bool = False
     smallest: int = 1
     student_part: Callable[[int, int], nn.Module | None] | None = None
@@ -66,11 +68,7 @@ class Method:
 
     def compare(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Sum (or mean) over groups of the distance between summaries; a scalar tensor."""
-        if len(student) != len(teacher) or not student:
-            raise InputError(
-                f"{len(student)} student and {len(teacher)} teacher layers cannot be paired; "
-                "tap as many layers, at least one, in both"
-            )
+        _check_number(student, teacher)
         with full_precision(student[0]):
             total = sum(self.distance(s, t) for s, t in zip(student, teacher, strict=True))
         return total / len(student) if self.mean else total
@@ -116,8 +114,7 @@ class Method:
         return [min(s[0].shape[2:], t[0].shape[2:], key=lambda x: x[0] * x[1]) for s, t in pairs]
 
     def _check(self, student: list[Group], teacher: list[Group]) -> None:
-        if len(student) != len(teacher) or not student:
-            return  # compare() says it
+        _check_number(student, teacher)
         for ours, theirs in zip(student, teacher, strict=True):
             for s, t in zip(ours, theirs, strict=True):
                 if s.ndim != 4 or t.ndim != 4 or len(s) != len(t):
@@ -132,25 +129,41 @@ class Method:
             )
 
     def _check_channels(self, student: list[Group], teacher: list[Group]) -> None:
-        if self.student_part is None:
+        if not self.channels:
             return
-        for ours, theirs in zip(student, teacher, strict=False):
+        remedy = "tap layers of as many channels in both"
+        if self.student_part is not None:
+            remedy = (
+                "pass the learnt part that joins them: student_parts=[...], see distillation.parts"
+            )
+        for ours, theirs in zip(student, teacher, strict=True):
             for s, t in zip(ours, theirs, strict=True):
                 if s.shape[1] != t.shape[1]:
                     raise InputError(
                         f"{s.shape[1]} student and {t.shape[1]} teacher channels cannot be "
-                        "compared as they are; pass the learnt part that joins them: "
-                        "student_parts=[...], see distillation.parts"
+                        f"compared as they are; {remedy}"
                     )
+
+
+def _check_number(student: Sequence, teacher: Sequence) -> None:
+    if len(student) != len(teacher) or not student:
+        raise InputError(
+            f"{len(student)} student and {len(teacher)} teacher layers cannot be paired; "
+            "tap as many layers, at least one, in both"
+        )
 
 
 def apply_parts(groups: Sequence[Group], parts) -> list[Group]:
     """Groups with a module applied to each layer; ``parts`` in the order of the layers, or None."""
     if not parts:
         return list(groups)
+    count = sum(len(group) for group in groups)
+    if len(parts) != count:
+        raise InputError(
+            f"{len(parts)} learnt parts do not fit {count} layers; pass one for each layer"
+        )
     remaining = iter(parts)
-    applied = [tuple(next(remaining)(layer) for layer in group) for group in groups]
-    return applied
+    return [tuple(next(remaining)(layer) for layer in group) for group in groups]
 
 
 def resize(groups: Sequence[Group], sizes: Sequence[tuple] | None) -> list[Group]:

@@ -3,12 +3,12 @@
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import slice_products
 
 
 def gram(rows: Tensor, columns: Tensor) -> Tensor:
-    """Inner products of the flattened features of slices: (m, ...), (n, ...) -> (m, n)."""
-    return precise(rows).flatten(1) @ precise(columns).flatten(1).T
+    """Inner products of the features of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    return slice_products(rows, columns)
 
 
 def similarity_distance(student_gram: Tensor, teacher_gram: Tensor) -> Tensor:
