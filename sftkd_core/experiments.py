@@ -164,8 +164,8 @@ class Experiment:
     def _rows(self) -> tuple[str, ...]:
         own = [models.structure(name) for name in (self.model, self.student) if name]
         if self.method:
-            row = self.row
-            own.append(f"{row.taps} {row.share} {row.mean}")
+            row = vars(self.row)
+            own += [f"{k} {getattr(v, '__name__', v)}" for k, v in row.items() if k != "why"]
         return tuple(own) + tuple(text for e in self.earlier for text in e._rows())
 
     def _files(self) -> set[str]:
