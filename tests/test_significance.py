@@ -41,7 +41,7 @@ def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni(p):
 @given(P_VALUES, st.floats(0.001, 0.5))
 @settings(max_examples=60, deadline=None)
 def test_holm_rejects_step_by_step(p, alpha):
-    """Holm's own words: from the smallest, against alpha / n, alpha / (n - 1), ... until one fails."""
+    """From the smallest, against alpha / n, alpha / (n - 1), ..., until one is larger."""
     rejected = set()
     for step, index in enumerate(np.argsort(p, kind="stable")):
         if p[index] * (len(p) - step) > alpha:
