@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sftkd_core import storage
 from sftkd_core.consistency import Measurement
 from sftkd_core.errors import InputError
-from sftkd_core.hardware import has_bfloat16
+from sftkd_core.hardware import has_bfloat16, keep_freed_memory
 from sftkd_core.progress import Line, clock
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -74,6 +74,7 @@ def fit(
 
     Returns the history: one dict an epoch. Raises ``InputError`` if the loss is not finite.
     """
+    keep_freed_memory()
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate)
@@ -118,6 +119,7 @@ def fit(
 @torch.inference_mode()
 def reconstruct(model: nn.Module, measurement: Measurement, batch: int = 8) -> Tensor:
     """The images of all slices, float32 on the CPU, (n, 1, h, w); in float32 throughout."""
+    keep_freed_memory()
     device = next(model.parameters()).device
     parts = [measurement[i : i + batch].to(device) for i in range(0, len(measurement), batch)]
     return torch.cat([model(part).float().cpu() for part in parts])

@@ -38,14 +38,16 @@ class _SumOfSquares(torch.autograd.Function):
     """``(b, c, h, w) -> (b, h, w)``, the sum over channels of squares, accumulated in float32.
 
     Written out because it is bound by memory: one pass over half-precision features each way,
-    where ``features.float().square().sum(1)`` takes six, most of them in float32.
+    where ``features.float().square().sum(1)`` takes six, most of them in float32. Slice by slice,
+    so that what is converted to float32 stays small.
     """
 
     @staticmethod
     def forward(context, features: Tensor) -> Tensor:
         context.save_for_backward(features)
         precise = torch.promote_types(features.dtype, torch.float32)
-        return torch.linalg.vector_norm(features, dim=1, dtype=precise).square()
+        parts = [torch.linalg.vector_norm(x, dim=0, dtype=precise) for x in features]
+        return torch.stack(parts).square_()
 
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ def source_files(name: str) -> frozenset[str]:
     network = build(name, 0)
     modules = {type(module).__module__ for module in network.modules()}
     modules |= {base.__module__ for base in type(network).__mro__}
+    modules.add(f"{package}.models.thin")
     own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
     return frozenset(f"{name.replace('.', '/')}.py" for name in own)
 
