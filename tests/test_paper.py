@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sftkd_core import paper
+from sftkd_core.settings import PLAN
 
 TEXT = Path(__file__).parents[2] / "shared" / "paper.txt"
 needs_paper = pytest.mark.skipif(
@@ -28,21 +29,53 @@ def rows(start: str, stop: str) -> dict[tuple[str, str], list[float]]:
     return found
 
 
+ROWS = {  # as printed -> ours
+    "ZF": "zero-filled", "Teacher": "teacher", "Student": "student", "Fitnets": "fitnets",
+    "AT": "at", "CC": "cc", "FSP": "fsp", "SP": "sp",
+}  # fmt: skip
+
+
 @needs_paper
 def test_table_1():
     printed = rows("Table 1: Comparison", "4.2. Implementation")
-    columns = [("Teacher", "teacher"), ("ZF", "zero-filled"), ("Student", "student"), ("AT", "at")]
+    found = {key: values for key, values in printed.items() if key[1] in ROWS}
+    assert len(found) == 16
     for name, label in (("brain", "MRBrainS"), ("cardiac", "Cardiac")):
-        for row, ours in columns:
+        for row, ours in ROWS.items():
             both = [x for r in (4, 5) for x in paper.TABLE_1[name, r][ours] if x is not None]
-            assert both == printed[label, row]
+            assert both == found[label, row], (name, row)
+    assert all(list(table) == list(ROWS.values()) for table in paper.TABLE_1.values())
 
 
 @needs_paper
 def test_table_3():
     printed = rows("Table 3: HFN", "## A.0.2")
-    for row, ours in (("Teacher", "teacher"), ("Student", "student"), ("AT", "at")):
-        assert [x for x in paper.TABLE_3[ours] if x is not None] == printed["MRBrainS", row]
+    found = {row: values for (_, row), values in printed.items() if row in ROWS}
+    assert len(found) == len(ROWS) - 1  # no row of zero-filled images
+    for row, values in found.items():
+        assert [x for x in paper.TABLE_3[ROWS[row]] if x is not None] == values, row
+    assert list(paper.TABLE_3) == [ours for ours in ROWS.values() if ours != "zero-filled"]
+
+
+def test_tables_are_complete():
+    """Both columns of every method; one of what no teacher taught."""
+    assert set(paper.TABLE_1) == {(d, a) for d in ("brain", "cardiac") for a in (4, 5)}
+    for table in [*paper.TABLE_1.values(), paper.TABLE_3]:
+        for name, values in table.items():
+            missing = [x is None for x in values]
+            expected = name in ("zero-filled", "student")
+            assert missing == [False, False, expected, expected], name
+
+
+@pytest.mark.parametrize("key", paper.TABLE_1)
+def test_every_printed_method_is_reported_under_the_plans_name(key):
+    reported = paper.reported(*key)
+    assert set(reported) <= {*PLAN, "zero-filled"}
+    for method in ("fitnets", "sp", "fsp", "cc"):
+        row = paper.TABLE_1[key][method]
+        assert (*reported[f"kd-{method}"], *reported[f"sft-kd-{method}"]) == row
+    assert (*reported["kd"], *reported["sft-kd"]) == paper.TABLE_1[key]["at"]
+    assert (*reported["teacher"], *reported["sft-teacher"]) == paper.TABLE_1[key]["teacher"]
 
 
 @needs_paper
