@@ -24,8 +24,16 @@ class DAGAN(UNet):
     """The generator with refinement: the zero-filled image plus a bounded correction.
 
     One stage and no data consistency: it serves as a network of its own, not in student-friendly
-    training. The original clips the sum to the range of images; here it is left as it is.
+    training. The original clips the sum to the range of images; here it is left as it is, and
+    training starts near the zero-filled image instead: the frequency loss knows magnitudes only,
+    and from a start below zero it would lead to the negative of the image.
     """
+
+    def __init__(self, channels: int = 32, pools: int = 4):
+        super().__init__(channels, pools)
+        last = self.stages[0].last[-1]
+        nn.init.constant_(last.weight, 0.1)
+        nn.init.zeros_(last.bias)
 
     def head(self, state: Tensor, measurement: Measurement) -> Tensor:
         """``x + tanh(U(x))``, (b, 1, h, w)."""

@@ -78,3 +78,7 @@ class ResidualCNN(Staged):
                 ResidualStage([*inner, 1]),
             ]
         )
+
+    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+        """The image, in the measurement's precision whatever the stage's: (..., b, 1, h, w)."""
+        return state.to(measurement.zero_filled.dtype)

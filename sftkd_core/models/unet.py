@@ -97,6 +97,10 @@ class UNet(Staged):
         super().__init__()
         self.stages = nn.ModuleList([UNetBlock(channels, pools)])
 
+    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+        """The image, in the measurement's precision whatever the stage's: (b, 1, h, w)."""
+        return state.to(measurement.zero_filled.dtype)
+
 
 class DCUNet(BlockCascade):
     """DC-UNet: ``cascades`` U-Nets of weights of their own, each with data consistency.
