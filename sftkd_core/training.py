@@ -135,7 +135,11 @@ def autocast(device: torch.device, precision: str):
 def _batches(examples: int, batch: int, seed: int, epoch: int) -> list[Tensor]:
     """The slices of each step of an epoch; a function of seed and epoch only."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-    return list(torch.randperm(examples, generator=generator).split(batch))
+    batches = list(torch.randperm(examples, generator=generator).split(batch))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch:
+        # a slice left over joins the batch before: losses that compare slices need two
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def _save(path: Path, network, optimiser, best: dict, history: list[dict]) -> None:
@@ -181,7 +185,6 @@ def _report(line: Line | None, schedule: Schedule, history: list[dict]) -> None:
         return
     done, last = len(history), history[-1]
     left = sum(row["seconds"] for row in history) / done * (schedule.epochs - done)
-    line.show(
-        f"epoch {done} of {schedule.epochs}, validation {last['validation_psnr']:.2f} dB, "
-        f"{clock(left)} left"
-    )
+    psnr = last.get("validation_psnr")
+    score = f"loss {last['validation_loss']:.3g}" if psnr is None else f"{psnr:.2f} dB"
+    line.show(f"epoch {done} of {schedule.epochs}, validation {score}, {clock(left)} left")

@@ -67,7 +67,7 @@ def test_published_pairs_have_equally_many_stages():
     for pair in (("VDSR-12", "VDSR-4"), ("VDSR-11", "VDSR-7"), ("ResCNN-25", "ResCNN-15"),
                  ("DC-UNet", "D3C5"), ("DC-RDN", "D3C5"), ("MAC-ReconNet", "D3C5")):  # fmt: skip
         teacher, student = map(models.build, pair)
-        assert len(teacher.stages) == len(student.stages) >= 4
+        assert len(teacher.stages) == len(student.stages) >= 3
         assert teacher.state_channels == student.state_channels
 
 
@@ -78,8 +78,8 @@ def test_convolutions_are_split_as_evenly_as_can_be():
         if name.startswith(("VDSR", "ResCNN"))
     }
     assert split == {
-        "VDSR-12": [3, 3, 3, 3], "VDSR-11": [3, 2, 2, 2, 2], "VDSR-7": [2, 2, 1, 1, 1],
-        "VDSR-4": [1, 1, 1, 1], "ResCNN-25": [5] * 5, "ResCNN-15": [3] * 5,
+        "VDSR-12": [4, 4, 4], "VDSR-11": [2, 2, 2, 2, 3], "VDSR-7": [1, 1, 1, 2, 2],
+        "VDSR-4": [1, 1, 2], "ResCNN-25": [5] * 5, "ResCNN-15": [3] * 5,
     }  # fmt: skip
 
 

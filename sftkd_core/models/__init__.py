@@ -1,5 +1,7 @@
 """Networks: teachers and students in stages, and what the paper compares them with."""
 
+from functools import lru_cache
+
 import torch
 
 from sftkd_core.errors import InputError
@@ -16,6 +18,7 @@ from sftkd_core.models.vdsr import VDSR
 __all__ = [
     "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "DCUNet", "MACReconNet",
     "ResidualCNN", "Staged", "UNet", "build", "check_name", "multiply_adds", "parameter_count",
+    "source_files", "structure",
 ]  # fmt: skip
 
 _RECIPES = {
@@ -32,10 +35,10 @@ _RECIPES = {
     "UNet": UNet,
     "UNet-3-pools": lambda: UNet(pools=3),
     "UNet-2-pools": lambda: UNet(pools=2),
-    "VDSR-12": lambda: VDSR(convolutions=12, stages=4),
+    "VDSR-12": lambda: VDSR(convolutions=12, stages=3),
     "VDSR-11": lambda: VDSR(convolutions=11),
     "VDSR-7": lambda: VDSR(convolutions=7),
-    "VDSR-4": lambda: VDSR(convolutions=4, stages=4),
+    "VDSR-4": lambda: VDSR(convolutions=4, stages=3),
     "ResCNN-25": lambda: ResidualCNN(convolutions=25),
     "ResCNN-15": lambda: ResidualCNN(convolutions=15),
 }
@@ -60,3 +63,20 @@ def check_name(name: str) -> None:
     """Raise ``InputError`` unless ``build`` knows the name."""
     if name not in _RECIPES:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(NAMES)}")
+
+
+@lru_cache(maxsize=32)
+def structure(name: str) -> str:
+    """A network's layers in words, for the fingerprint of its results."""
+    return str(build(name, 0))
+
+
+@lru_cache(maxsize=32)
+def source_files(name: str) -> frozenset[str]:
+    """The files of this package that define a network, for the fingerprint of its results."""
+    package = __name__.partition(".")[0]
+    network = build(name, 0)
+    modules = {type(module).__module__ for module in network.modules()}
+    modules |= {base.__module__ for base in type(network).__mro__}
+    own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
+    return frozenset(f"{name.replace('.', '/')}.py" for name in own)

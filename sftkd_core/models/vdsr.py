@@ -43,10 +43,11 @@ class FeatureStage(nn.Module):
 class VDSR(Staged):
     """``convolutions`` 3x3 convolutions, 1 -> channels -> ... -> 1, split into ``stages``.
 
-    As evenly as can be, the earlier stages taking what is left over: 12 in 4 stages are 3 each,
-    11 in 5 stages 3, 2, 2, 2, 2. The first convolution belongs to the first stage, the last to
-    the last; the head adds the zero-filled image. A student-friendly branch thus runs through
-    every convolution of the student behind its stage, the last one included.
+    As evenly as can be, the later stages taking what is left over: 12 in 3 stages are 4 each, 4
+    are 1, 1, 2, and 11 in 5 stages are 2, 2, 2, 2, 3. The first convolution belongs to the first
+    stage, the last to the last; the head adds the zero-filled image. So a student-friendly branch
+    runs through every convolution of the student behind its stage, the last one included; and
+    with fewer stages than convolutions, each has a layer of ``channels`` features to distil.
     """
 
     def __init__(self, convolutions: int, stages: int = 5, channels: int = 64):
@@ -59,10 +60,10 @@ class VDSR(Staged):
         self.state_channels = channels
         widths = [1, *[channels] * (convolutions - 1), 1]
         each, left_over = divmod(convolutions, stages)
-        ends = [each * (k + 1) + min(k + 1, left_over) for k in range(stages)]
+        starts = [each * k + max(0, k - stages + left_over) for k in range(stages + 1)]
         self.stages = nn.ModuleList(
             FeatureStage(widths[start : end + 1], first=start == 0)
-            for start, end in pairwise([0, *ends])
+            for start, end in pairwise(starts)
         )
 
     def head(self, state: Tensor, measurement: Measurement) -> Tensor:
