@@ -199,7 +199,7 @@ def test_reduced_precision_and_channels_last(name):
         (image - other).square().mean().sqrt() for other in (precise, measurement.zero_filled)
     )
     # at random weights, normalisation after normalisation magnifies what rounding changed
-    normalised = name in ("DC-UNet", "MAC-ReconNet", "UNet", "DAGAN")
+    normalised = name in ("DC-UNet", "UNet", "DAGAN")
     assert 0 < error < (0.4 if normalised else 0.05) * change
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
@@ -349,8 +349,10 @@ def test_weights_of_mac_reconnet_follow_the_acceleration():
     for a, b, again in zip(*map(block.weights, (twice, fourfold, fourfold)), strict=True):
         assert torch.equal(b, again)
         assert (a - b).abs().max() > 1e-3 * b.abs().max()
-        # as torch draws a convolution's weights: within 1 / sqrt(fan in), give or take
-        assert 0.9 < b.abs().max() * (b[0].numel() ** 0.5) < 1.5
+        # as torch draws a convolution's weights, within 1 / sqrt(fan in), give or take; the one
+        # that makes the image a tenth of it
+        scale = 0.1 if len(b) == 1 else 1.0
+        assert 0.9 * scale < b.abs().max() * (b[0].numel() ** 0.5) < 1.5 * scale
     other = MACReconNet(dataset=1.0)
     other.load_state_dict(model.state_dict())
     assert not torch.equal(other(fourfold), model(fourfold))

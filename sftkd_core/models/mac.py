@@ -86,12 +86,13 @@ def acceleration(measurement: Measurement) -> Tensor:
 def _predictor(shape: tuple[int, int, int, int]) -> nn.Linear:
     """Context -> weights, at first as torch draws a convolution's, the context mattering little.
 
-    torch's own start of a ``Linear`` of three inputs would make weights tenfold too large, which
-    the last convolution, followed by no normalisation, would pass on to the image.
+    torch's own start of a ``Linear`` of three inputs would make weights tenfold too large. The
+    convolution that makes the image starts tenfold smaller: after normalised features it would
+    else add an image as large as the one that came in.
     """
     after, before, height, width = shape
     layer = nn.Linear(3, after * before * height * width)
-    bound = 1 / sqrt(before * height * width)
+    bound = (0.1 if after == 1 else 1) / sqrt(before * height * width)
     nn.init.uniform_(layer.bias, -bound, bound)
     nn.init.uniform_(layer.weight, -bound / 10, bound / 10)
     return layer
