@@ -242,6 +242,7 @@ RESTS_ON = {  # file of the package -> methods whose results it decides
     "distillation/probabilities.py": {"pkt"},
     "distillation/factors.py": {"ft"},
     "distillation/selectivity.py": {"nst"},
+    "distillation/products.py": EVERY,
     "distillation/method.py": EVERY,
     "distillation/distiller.py": EVERY,
     "distillation/memory.py": EVERY,
