@@ -15,9 +15,8 @@ def main() -> None:
         print(f"  {record['seconds']:6.1f} s  {chapter.relative_to(setup_cell.ROOT)}")
     for path in sorted((build / "experiments").rglob("*.json")):
         receipt = json.loads(path.read_text())
-        print(
-            f"  {receipt['provenance']['seconds']:6.1f} s  training of {receipt['name']} ({path.parent.name})"
-        )
+        seconds = receipt["provenance"]["seconds"]
+        print(f"  {seconds:6.1f} s  training of {receipt['name']} ({path.parent.name})")
     print(f"the book: {(build / 'site' / 'index.html').resolve()}   (make serve shows it)")
 
 
