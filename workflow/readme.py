@@ -76,8 +76,8 @@ def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
     lines += [
         "",
         f"That is {len(seeds)} seeds at a small size; the book shows how to look further. "
-        f"Trained on {about['hardware']} in {about['precision']}; each record in `results/` has its commit. "
-        "Intervals: Student's t on the means of the seeds.",
+        f"Trained on {about['hardware']} in {about['precision']}; each record in "
+        "`results/` has its commit. Intervals: Student's t on the means of the seeds.",
     ]
     return "\n".join(lines)
 
