@@ -15,7 +15,7 @@ import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
 from sftkd_core import experiments, sft, store
-from sftkd_core.distillation import METHODS
+from sftkd_core.distillation import METHODS, SHARE
 from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Sampling, Schedule
