@@ -1,0 +1,130 @@
+"""``models``: which trained networks there are; and finding one by name."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sftkd_core import experiments, sft, store
+from sftkd_core import models as networks
+from sftkd_core.errors import InputError
+from sftkd_core.hardware import pick_device
+from sftkd_core.settings import ALIASES, PLAN, Setting
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that reconstructs, and where it comes from.
+
+    name          as it was asked for, or the entry's full name
+    model         in evaluation mode, on its device
+    acceleration  that it was trained for; None where the record does not say
+    """
+
+    name: str
+    model: nn.Module
+    acceleration: float | None
+
+
+def models(options: argparse.Namespace) -> None:
+    """List the trained networks: yours, and those that come with the book."""
+    print(f"{'':44}{'data':>8}{'size':>6}{'R':>6}{'seed':>6}{'dB':>8}")
+    yours = store.folder("any").parent
+    for name, place in entries().items():
+        record = json.loads((place / "result.json").read_text(encoding="utf-8"))
+        print(f"{name:44}{_row(record)}  {'yours' if place.parent == yours else 'shipped'}")
+    print("dB: best PSNR on its validation slices. Any of these names, or the beginning of one, ")
+    print(f"serves as MODEL; so do the names of the plan: {', '.join([*PLAN, *ALIASES])}.")
+
+
+def check_model(setting: Setting, name: str) -> None:
+    """Raise ``InputError`` unless ``find_or_train`` will know the name; trains nothing."""
+    if not _planned(setting, name):
+        _entry_name(name)
+
+
+def find_or_train(setting: Setting, name: str) -> Trained:
+    """The network of an experiment of the plan, trained now if need be, or of a stored entry.
+
+    name  of the plan (or an alias); else of an entry in your store or of the shipped results, or
+          the beginning of one entry's name
+    """
+    if not _planned(setting, name):
+        return _from_entry(_entry_name(name), setting.device)
+    experiment = setting.experiment(name)
+    if experiments.find(experiment, setting.device) is None:
+        data = setting.dataset.name
+        learns = {"brain": "synthetic brains", "cardiac": "synthetic hearts"}.get(data, data)
+        print(
+            f"no trained {name} of profile {setting.profile} at acceleration "
+            f"{setting.acceleration} yet: training it first, on {learns}",
+            flush=True,
+        )
+    result = experiments.run(experiment, setting.device)
+    return Trained(name, result.model, setting.acceleration)
+
+
+def entries() -> dict[str, Path]:
+    """Names of all entries, each with the folder that holds it; yours come before shipped ones."""
+    found: dict[str, Path] = {}
+    for layer in store._layers():
+        for record in sorted(layer.glob("*/result.json")):
+            found.setdefault(record.parent.name, record.parent)
+    return found
+
+
+def _planned(setting: Setting, name: str) -> bool:
+    return name in ALIASES or name in setting.names
+
+
+def _entry_name(name: str) -> str:
+    known = list(entries())
+    matches = [name] if name in known else [entry for entry in known if entry.startswith(name)]
+    if name and len(matches) == 1:
+        return matches[0]
+    if name and matches:
+        raise InputError(
+            f"model {name!r} is the beginning of {len(matches)} entries "
+            f"({', '.join(matches[:3])}, ...); write more of the name"
+        )
+    raise InputError(
+        f"unknown model {name!r}; choose one of {', '.join([*PLAN, *ALIASES])}, or an entry that "
+        '"python -m sftkd_core models" lists'
+    )
+
+
+def _from_entry(name: str, device: str) -> Trained:
+    """A stored network; what it is stands in its record."""
+    found = store.find(name)
+    if found is None:
+        raise InputError(f"entry {name} cannot be used (damaged, or SFTKD_STALE=redo is set)")
+    weights, record = found
+    try:
+        described = record["provenance"]["experiment"]
+        network = networks.build(described["model"])
+        if described.get("student"):
+            network = sft.StudentFriendlyTeacher(network, networks.build(described["student"]))
+        network.load_state_dict(weights)
+        acceleration = described["sampling"]["acceleration"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"entry {name} does not fit this version of the library ({type(error).__name__}); "
+            "train it again"
+        ) from None
+    model = network.teacher if described.get("student") else network
+    model.to(pick_device(device), memory_format=torch.channels_last).eval()
+    return Trained(name, model, acceleration)
+
+
+def _row(record: dict) -> str:
+    described = record["provenance"].get("experiment", {})
+    data, sampling = described.get("data", {}), described.get("sampling", {})
+    best = max(row["validation_psnr"] for row in record["history"])
+    kind = Path(str(data.get("name", "?"))).name[:8]
+    return (
+        f"{kind:>8}{data.get('size') or '?':>6}{sampling.get('acceleration', '?'):>6}"
+        f"{described.get('seed', '?'):>6}{best:8.2f}"
+    )
