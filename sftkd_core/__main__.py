@@ -8,8 +8,10 @@ from sftkd_core import __version__
 from sftkd_core.commands.evaluate import evaluate
 from sftkd_core.commands.export import export
 from sftkd_core.commands.models import models
+from sftkd_core.commands.prepare import prepare
 from sftkd_core.commands.reconstruct import reconstruct
 from sftkd_core.commands.train import train
+from sftkd_core.data.prepare import FORMATS, SCALINGS
 from sftkd_core.errors import InputError
 from sftkd_core.scans import KINDS, ORDERS
 from sftkd_core.settings import ALIASES, PLAN, PROFILES, Setting
@@ -52,13 +54,35 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"sftkd_core {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(_command(commands, train))
-    _add_evaluate(_command(commands, evaluate))
-    _add_reconstruct(_command(commands, reconstruct))
-    _add_export(_command(commands, export))
-    listed = commands.add_parser("models", help=models.__doc__, description=models.__doc__)
-    listed.set_defaults(command=models)
+    plan = _listed("experiments", PLAN)
+    _add_prepare(_command(commands, prepare, _listed("datasets", FORMATS)))
+    _add_train(_command(commands, train, plan))
+    _add_evaluate(_command(commands, evaluate, plan))
+    _add_reconstruct(_command(commands, reconstruct, plan))
+    _add_export(_command(commands, export, plan))
+    _command(commands, models)
     return parser
+
+
+def _add_prepare(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="which dataset it is, one of those below")
+    parser.add_argument("folder", help="the folder as downloaded and unpacked")
+    parser.add_argument("--output", metavar="FOLDER", help="where to (default: found by NAME)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--scaling", choices=SCALINGS, default=SCALINGS[0],
+        help="over whose maximum (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the split by subject")
+    parser.add_argument(
+        "--held-out", type=int, metavar="N",
+        help="training subjects set apart to choose the epoch by (default: 10 %%; 0: none, as in "
+        "the paper, which chooses by its test set)",
+    )  # fmt: skip
+    parser.add_argument("--kdmri", metavar="FOLDER", help="write KD-MRI's HDF5 files there as well")
+    parser.add_argument(
+        "--acceleration", type=float, default=4, metavar="R", help="of these (default: %(default)s)"
+    )
 
 
 def _add_train(parser: Parser) -> None:
@@ -110,16 +134,19 @@ def _add_export(parser: Parser) -> None:
     )  # fmt: skip
 
 
-def _command(commands, function: Callable) -> Parser:
+def _listed(title: str, entries: dict[str, str]) -> str:
+    return f"{title}:\n" + "\n".join(f"  {name:15} {what}" for name, what in entries.items())
+
+
+def _command(commands, function: Callable, epilog: str = "") -> Parser:
     """A command named like its function, with the function's docstring as its help."""
     text = function.__doc__
-    plan = "\n".join(f"  {name:15} {what}" for name, what in PLAN.items())
     parser = commands.add_parser(
         function.__name__,
         help=text,
         description=text,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"experiments:\n{plan}",
+        epilog=epilog,
         allow_abbrev=False,
     )
     parser.set_defaults(command=function)

@@ -1,27 +1,22 @@
 """NIfTI and FreeSurfer volumes, cut into axial slices."""
 
 import gzip
-import zlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 
+from sftkd_core import files
 from sftkd_core.errors import InputError
 from sftkd_core.scans.scan import Scan, Span, as_dtype, check_size, ending, first_line
 
 # axis 0 from bottom to top of the head, 1 from front to back, 2 from left to right: a slice is
 # then planes[i], with the front of the head upwards
 _AXIAL = axcodes2ornt(("S", "P", "R"))
-_DAMAGE = (
-    ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError, OverflowError,
-    KeyError, zlib.error, MemoryError,
-)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -46,10 +41,10 @@ class VolumeScan(Scan):
         self.planes[indices] = as_dtype(values, self.stored.dtype)
 
     def payload(self, path: Path) -> bytes:
-        header = self.image.header.copy()
+        volume = type(self.image)(self.stored, self.image.affine, self.image.header)
         if isinstance(self.image, nibabel.Nifti1Image):
-            header.set_slope_inter(self.slope, self.intercept)  # stored numbers go out as they are
-        volume = type(self.image)(self.stored, self.image.affine, header)
+            # only now, for a new image forgets it; stored numbers then go out as they are
+            volume.header.set_slope_inter(self.slope, self.intercept)
         if ending(path) in (".nii.gz", ".mgz"):
             return gzip.compress(volume.to_bytes(), compresslevel=5, mtime=0)
         return volume.to_bytes()
@@ -61,14 +56,10 @@ class VolumeScan(Scan):
 
 def open_volume(path: Path) -> VolumeScan:
     """Read the stored numbers, and check them plane by plane."""
-    image, stored = _load(path)
-    native = io_orientation(image.affine)
-    if np.isnan(native).any():
-        raise InputError(f"{path} has an affine that leaves out an axis; repair its header first")
+    image, stored, native = _load(path)
     turn = ornt_transform(native, _AXIAL)
-    planes = apply_orientation(stored.reshape(stored.shape[:3]), turn)
-    if not np.shares_memory(planes, stored):
-        raise AssertionError("the axial planes must be a view of the volume")
+    spatial = stored[(..., *[0] * (stored.ndim - 3))]  # a view
+    planes = apply_orientation(spatial, turn)
     count, height, width = planes.shape
     check_size(path, count, height, width)
     codes = "".join(nibabel.aff2axcodes(image.affine))
@@ -87,23 +78,28 @@ def open_volume(path: Path) -> VolumeScan:
     return scan
 
 
-def _load(path: Path) -> tuple[nibabel.spatialimages.SpatialImage, np.ndarray]:
-    """The image, and a writeable copy of its stored numbers."""
+def _load(path: Path) -> tuple[nibabel.spatialimages.SpatialImage, np.ndarray, np.ndarray]:
+    """The image, a writeable copy of its stored numbers, and which way its axes run."""
     try:
-        image = nibabel.load(path)
-        if not isinstance(image, nibabel.Nifti1Image | nibabel.MGHImage):
-            raise InputError(f"{path} is a {type(image).__name__}; convert it to NIfTI first")
-        _check_shape(path, image)
-        # a private copy on write: the file itself stays as it is
-        stored = np.asanyarray(image.dataobj.get_unscaled())
+        with warnings.catch_warnings(), LoggingOutputSuppressor():
+            warnings.simplefilter("ignore")
+            image = nibabel.load(path)
+            if not isinstance(image, nibabel.Nifti1Image | nibabel.MGHImage):
+                raise InputError(f"{path} is a {type(image).__name__}; convert it to NIfTI first")
+            _check_shape(path, image)
+            native = io_orientation(image.affine)
+            # a memory map is a private copy on write: the file itself stays as it is
+            stored = np.asanyarray(image.dataobj.get_unscaled())
     except InputError:
         raise
-    except _DAMAGE as error:
+    except Exception as error:  # a damaged file fails in many ways, none of them of interest
         raise InputError(
             f"{path} cannot be read as a volume ({first_line(error)}); it may be truncated or "
             "another format"
         ) from None
-    return image, stored if stored.flags.writeable else stored.copy()
+    if np.isnan(native).any():
+        raise InputError(f"{path} does not say which way its axes run; repair its affine")
+    return image, stored if stored.flags.writeable else stored.copy(), native
 
 
 def _check_shape(path: Path, image: nibabel.spatialimages.SpatialImage) -> None:
@@ -114,6 +110,7 @@ def _check_shape(path: Path, image: nibabel.spatialimages.SpatialImage) -> None:
             f"{path} has shape {tuple(shape)}; pass one volume of three dimensions "
             "(of a series, extract one time point first)"
         )
+    files.check_volume(shape, path)
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InputError(f"{path} holds {dtype} values; pass a magnitude image of numbers")
