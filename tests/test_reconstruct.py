@@ -257,7 +257,7 @@ def test_a_phase_along_the_missing_lines_is_owned_up_to(images):
         assert not rotated[:, ~mask].any()
         # rotating columns changes no magnitude
         before, after = (np.abs(np.fft.ifft2(k, norm="ortho")) for k in (kspace, rotated))
-        np.testing.assert_allclose(after, before, atol=1e-12)
+        np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 def test_hdf5_of_kdmri_is_compared_with_its_target(images, run, tmp_path):
@@ -461,8 +461,9 @@ def test_output_that_cannot_be_written_is_one_line(images, tmp_path, capfd):
     np.save(tmp_path / "in.npy", images)
     (tmp_path / "file").write_text("in the way")
     assert main(["reconstruct", f"{tmp_path}/in.npy", f"{tmp_path}/file/out.npy", *SMOKE]) == 2
-    (line,) = capfd.readouterr().err.splitlines()
-    assert "cannot write" in line
+    *progress, line = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: cannot write")
+    assert all(line.startswith("reconstructing:") for line in progress)
 
 
 # ---- memory and time
