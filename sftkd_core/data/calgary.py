@@ -53,6 +53,7 @@ def read_scan(path: Path) -> np.ndarray:
     return middle(nifti.planes(image, axes[0] if len(axes) == 1 else None), SLICES)
 
 
+@np.errstate(all="ignore")  # what overflows is noticed as infinite
 def read_kspace(path: Path) -> np.ndarray:
     """The central planes (n, h, w) as complex64 images of one coil; one plane in memory at once."""
     raw = files.open_npy(path, "k-space array")

@@ -40,6 +40,7 @@ def find(folder: Path) -> Found:
     return Found(sources, skipped)
 
 
+@np.errstate(all="ignore")  # what overflows is noticed as infinite
 def read_file(path: Path) -> np.ndarray:
     """Complex images (n, 320, 320), complex64."""
     with hdf5.opened(path) as file:

@@ -67,9 +67,10 @@ class AxialStack:
         header = self.source.header.copy()
         header.set_data_dtype(np.float32)
         header["cal_min"] = header["cal_max"] = 0  # the display window need not fit any more
-        return nibabel.Nifti1Image(volume, self.source.affine, header)
+        return type(self.source)(volume, self.source.affine, header)
 
 
+@np.errstate(all="ignore")  # what overflows is noticed as infinite
 def read_nifti(path: str | Path) -> nibabel.Nifti1Image:
     """A volume of three dimensions, all of it read; NIfTI-1 or -2, compressed or not.
 
@@ -118,7 +119,8 @@ def read_nifti(path: str | Path) -> nibabel.Nifti1Image:
     stored = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order="F")
     values = _in_units(stored, slope, intercept)
     _check_values(values, path)
-    return nibabel.Nifti1Image(values, affine, header)
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    return kind(values, affine, header)
 
 
 def axial_slices(image: nibabel.Nifti1Image) -> AxialStack:
@@ -192,8 +194,7 @@ def _in_units(stored: np.ndarray, slope: float | None, intercept: float | None) 
     if slope is None or (slope, intercept or 0) == (1, 0):
         return stored
     precise = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-    with np.errstate(all="ignore"):  # what overflows is noticed as infinite
-        return stored * precise(slope) + precise(intercept or 0)
+    return stored * precise(slope) + precise(intercept or 0)
 
 
 def _values(image: nibabel.Nifti1Image) -> np.ndarray:
