@@ -87,7 +87,7 @@ def test_a_file_that_differs_is_not_written(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["student", "network.pt"], "not named .onnx"),
-    (["nonsense", "network.onnx"], "unknown model"),
+    (["nonsense", "network.onnx"], "unknown experiment"),
     (["student", "network.onnx", "--size", "8", "8"], "between 16 and 1024"),
     (["student", "network.onnx", "--size", "8*8", "8"], "invalid int"),
     (["student"], "required: output"),

@@ -77,7 +77,14 @@ def entries() -> dict[str, Path]:
 
 
 def _planned(setting: Setting, name: str) -> bool:
-    return name in ALIASES or name in setting.names
+    """Whether the plan has the name; what is wrong with a planned one is said when it is run."""
+    if name in ALIASES or name in setting.names:
+        return True
+    try:
+        setting.experiment(name)
+    except InputError:
+        return False
+    return True
 
 
 def _entry_name(name: str) -> str:
@@ -87,12 +94,12 @@ def _entry_name(name: str) -> str:
         return matches[0]
     if name and matches:
         raise InputError(
-            f"model {name!r} is the beginning of {len(matches)} entries "
+            f"{name!r} is the beginning of {len(matches)} entries "
             f"({', '.join(matches[:3])}, ...); write more of the name"
         )
     raise InputError(
-        f"unknown model {name!r}; choose one of {', '.join([*PLAN, *ALIASES])}, or an entry that "
-        '"python -m sftkd_core models" lists'
+        f"unknown experiment or entry {name!r}; choose one of {', '.join([*PLAN, *ALIASES])}, or "
+        'an entry that "python -m sftkd_core models" lists'
     )
 
 
