@@ -5,15 +5,16 @@ nibabel reads and writes; what is here decides which way up a slice is, and how 
 
 import gzip
 import io
+import logging
 import math
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -87,8 +88,7 @@ def read_nifti(path: str | Path) -> nibabel.Nifti1Image:
         raise InputError(f"{path} cannot be read as NIfTI; convert it to .nii or .nii.gz first")
     content = files.read_bytes(path)
     try:
-        with warnings.catch_warnings(), LoggingOutputSuppressor():
-            warnings.simplefilter("ignore")
+        with _silent():
             header = _header(content)
             shape = tuple(int(extent) for extent in header.get_data_shape())
             dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
@@ -187,6 +187,19 @@ def _header(content: bytes | bytearray) -> nibabel.Nifti1Header:
     kind = nibabel.Nifti2Header if two else nibabel.Nifti1Header
     start = kind(bytes(content[: 540 if two else 348])).get_data_offset()
     return kind.from_fileobj(io.BytesIO(bytes(content[: max(0, min(start, _LONGEST_HEADER))])))
+
+
+@contextmanager
+def _silent():
+    """Keep nibabel from telling on standard error what it finds odd in a header."""
+    level = nibabel.imageglobals.logger.level
+    nibabel.imageglobals.logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        nibabel.imageglobals.logger.setLevel(level)
 
 
 def _in_units(stored: np.ndarray, slope: float | None, intercept: float | None) -> np.ndarray:
