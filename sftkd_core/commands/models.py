@@ -34,10 +34,11 @@ def models(options: argparse.Namespace) -> None:
     print(f"{'':44}{'data':>8}{'size':>6}{'R':>6}{'seed':>6}{'dB':>8}")
     yours = store.folder("any").parent
     for name, place in entries().items():
-        record = json.loads((place / "result.json").read_text(encoding="utf-8"))
-        print(f"{name:44}{_row(record)}  {'yours' if place.parent == yours else 'shipped'}")
-    print("dB: best PSNR on its validation slices. Any of these names, or the beginning of one, ")
-    print(f"serves as MODEL; so do the names of the plan: {', '.join([*PLAN, *ALIASES])}.")
+        print(f"{name:44}{_row(place)}  {'yours' if place.parent == yours else 'shipped'}")
+    print(
+        "dB: best PSNR on its validation slices. Each of these names, or its beginning, serves as"
+    )
+    print(f"a model; so do the names of the plan: {', '.join([*PLAN, *ALIASES])}.")
 
 
 def check_model(setting: Setting, name: str) -> None:
@@ -126,12 +127,14 @@ def _from_entry(name: str, device: str) -> Trained:
     return Trained(name, model, acceleration)
 
 
-def _row(record: dict) -> str:
-    described = record["provenance"].get("experiment", {})
-    data, sampling = described.get("data", {}), described.get("sampling", {})
-    best = max(row["validation_psnr"] for row in record["history"])
-    kind = Path(str(data.get("name", "?"))).name[:8]
-    return (
-        f"{kind:>8}{data.get('size') or '?':>6}{sampling.get('acceleration', '?'):>6}"
-        f"{described.get('seed', '?'):>6}{best:8.2f}"
-    )
+def _row(place: Path) -> str:
+    """What an entry's record says, in columns."""
+    try:
+        record = json.loads((place / "result.json").read_text(encoding="utf-8"))
+        described = record["provenance"]["experiment"]
+        size, kind = described["data"]["size"], Path(described["data"]["name"]).name[:8]
+        acceleration, seed = described["sampling"]["acceleration"], described["seed"]
+        best = max([row["validation_psnr"] for row in record["history"]], default=float("nan"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{'damaged, or of another version':>34}"
+    return f"{kind:>8}{size or '?':>6}{acceleration:>6}{seed:>6}{best:8.2f}"

@@ -78,12 +78,17 @@ class Report:
 
     def show(self, scan: Scan, mask: np.ndarray, trained: Trained) -> None:
         """Print it."""
-        how = "as measured" if scan.measured is not None else "measured again with"
-        print(f"{self.slices} slices, {how} {mask.sum()} of {len(mask)} lines each")
-        if self.energy:
+        lines = f"{mask.sum()} of {len(mask)} lines each"
+        if scan.measured is None:
+            print(f"{self.slices} slices, measured again with {lines}; each over its maximum")
+        else:
+            print(f"{self.slices} slices, as measured {lines}; each over its zero-filled maximum")
+        if scan.has_phase and scan.measured is None:
+            print("phase: left out; the magnitude is what is measured again and reconstructed")
+        elif self.energy:
             print(
                 f"phase: {self.imaginary / self.energy:.1%} of the central energy stays imaginary "
-                "after each column's phase is removed; the network sees the real part"
+                "after each column's phase is removed; the network sees the real part only"
             )
         for name, row in self.rows.items():
             psnr = np.array(row["psnr"])

@@ -214,7 +214,7 @@ def _scan(source: Source, note: str, by_columns: bool = False, **details) -> Arr
     result = np.zeros(source.shape, source.image_dtype)
     return ArrayScan(
         path=source.path, count=count, height=height, width=width, note=note,
-        source=source, by_columns=by_columns, result=result, **details,
+        has_phase=source.is_kspace, source=source, by_columns=by_columns, result=result, **details,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class Scan:
     aspect                height over width of a pixel
     measured              (height,) bool for k-space with missing lines; None for full sampling
     note                  what was found, in words
+    has_phase             whether the values are complex
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Scan:
     width: int
     note: str
     aspect: float = 1.0
+    has_phase: bool = False
     measured: np.ndarray | None = None
 
     def images(self, first: int, last: int) -> np.ndarray:
