@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mtime params input \
 	--rerun-incomplete --keep-going --config profile=$(PROFILE) $(CONFIG)
 
-.PHONY: help book test serve lint clean constraints tidy
+.PHONY: help book table test serve lint clean constraints tidy
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ help: ## this list
 book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
 	@$(SNAKEMAKE) --quiet host progress
 	@python workflow/report.py _build/$(PROFILE)
+
+table: $(VENV)/ready ## networks of Table 1: CONFIG='seeds="0 1 2" accelerations="4 5" methods="at sp"'
+	@$(SNAKEMAKE) -- table
 
 test: PROFILE = smoke
 test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke

@@ -1,21 +1,29 @@
 """Time our training steps against a plain implementation of the published recipe, in one run.
 
-    python benchmarks/steps.py [--size 240] [--batch 4] [--repeats 5] [--device auto]
+    python benchmarks/steps.py [--size 240] [--batch 4] [--repeats 5] [--methods at sp]
 
 The recipe, written out here: eager float32, five separate networks' branches, FFT data consistency,
-and for distillation the teacher's forward pass in every step. Ours: branches as one batch, data
+and for distillation the teacher's forward pass in every step and each method's loss as the common
+libraries write it (NST by broadcasting, unless --modest). Ours: branches as one batch, data
 consistency as a matrix product, bfloat16 and channels-last where the hardware has it, the frozen
-teacher's summaries cached. Both take turns, so that what else the machine does falls on both.
+teacher's summaries cached, losses by matrix products in the features' own precision. Both take
+turns, so that what else the machine does falls on both.
 """
 
 import argparse
+import copy
+import functools
 import time
+from math import exp
 
 import torch
-from torch.nn.functional import conv2d, relu
+from torch import nn
+from torch.nn.functional import conv2d, normalize, relu
 
 from sftkd_core import distillation, models, objectives, sft
 from sftkd_core.consistency import measure
+from sftkd_core.distillation.distiller import common_sizes
+from sftkd_core.distillation.memory import remember
 from sftkd_core.experiments import Sampling
 from sftkd_core.hardware import describe, has_bfloat16, pick_device
 from sftkd_core.training import autocast
@@ -53,19 +61,99 @@ def plain_sft_step(joint, optimiser, start, kspace, mask, target):
     optimiser.step()
 
 
-def plain_at_step(student, optimiser, teacher, start, kspace, mask, target):
+def plain_kd_step(student, optimiser, teacher, parts, loss, start, kspace, mask, target):
     """The student beside its teacher, which computes its features in every step."""
     optimiser.zero_grad()
     with torch.no_grad():
         _, theirs = plain_cascade(teacher, start, kspace, mask)
     images, mine = plain_cascade(student, start, kspace, mask)
+    kd = loss(mine, theirs, *parts)
+    ((images[-1] - target).abs().mean() + 1e-3 * kd).backward()
+    optimiser.step()
+
+
+def middles(features):
+    return [stage[(len(stage) - 1) // 2] for stage in features]
+
+
+def plain_at(mine, theirs):
     kd = 0
-    for stage in range(5):
-        maps = [f.square().sum(1).flatten(1) for f in (mine[stage][1], theirs[stage][2])]
+    for s, t in zip(middles(mine), middles(theirs), strict=True):
+        maps = [f.pow(2).sum(1).flatten(1) for f in (s, t)]
         maps = [m / m.norm(dim=1, keepdim=True) for m in maps]
         kd = kd + (maps[0] - maps[1]).norm(dim=1).mean()
-    ((images[-1] - target).abs().mean() + 0.01 * kd).backward()
-    optimiser.step()
+    return kd
+
+
+def plain_fitnets(mine, theirs, regressor):
+    return 0.5 * (regressor(middles(mine)[2]) - middles(theirs)[2]).pow(2).sum((1, 2, 3)).mean()
+
+
+def plain_sp(mine, theirs):
+    kd = 0
+    for pair in zip(middles(mine), middles(theirs), strict=True):
+        grams = [normalize(f.flatten(1) @ f.flatten(1).T, dim=1) for f in pair]
+        kd = kd + (grams[0] - grams[1]).pow(2).sum() / len(grams[0]) ** 2
+    return kd
+
+
+def plain_fsp(mine, theirs):
+    kd = 0
+    for s, t in zip(mine, theirs, strict=True):
+        flows = [
+            torch.einsum("bihw,bjhw->bij", stage[0], stage[-2]) / stage[0][0, 0].numel()
+            for stage in (s, t)
+        ]
+        kd = kd + (flows[0] - flows[1]).pow(2).mean()
+    return kd
+
+
+def plain_cosines(features):
+    vectors = normalize(middles(features)[-1].flatten(1), dim=1)
+    return vectors @ vectors.T
+
+
+def plain_cc(mine, theirs):
+    kernels = [
+        sum(exp(-0.8) * 0.8**p / (1, 1, 2)[p] * plain_cosines(f) ** p for p in range(3))
+        for f in (mine, theirs)
+    ]
+    return (kernels[0] - kernels[1]).pow(2).sum() / len(kernels[0]) ** 2
+
+
+def plain_pkt(mine, theirs):
+    rows = [(plain_cosines(f) + 1) / 2 for f in (mine, theirs)]
+    off = ~torch.eye(len(rows[0]), dtype=torch.bool, device=rows[0].device)
+    rows = [r[off].view(len(r), -1) for r in rows]
+    student, teacher = (r / r.sum(1, keepdim=True) for r in rows)
+    return (teacher * (teacher / student).log()).sum()
+
+
+def plain_ft(mine, theirs, translator, paraphraser):
+    with torch.no_grad():
+        wanted = normalize(paraphraser(middles(theirs)[-1]).flatten(1), dim=1)
+    factor = normalize(translator(middles(mine)[-1]).flatten(1), dim=1)
+    return (factor - wanted).abs().sum(1).mean()
+
+
+def plain_nst(mine, theirs, broadcast=True):
+    kd = 0
+    for pair in zip(middles(mine), middles(theirs), strict=True):
+        s, t = (normalize(f.flatten(2), dim=2) for f in pair)
+
+        def kernel(a, b):
+            if broadcast:
+                return (a.unsqueeze(1) * b.unsqueeze(2)).sum(-1).pow(2).mean()
+            return (a @ b.transpose(1, 2)).pow(2).mean()
+
+        kd = kd + kernel(t, t) + kernel(s, s) - 2 * kernel(s, t)
+    return kd
+
+
+PLAIN = {
+    "at": plain_at, "fitnets": plain_fitnets, "sp": plain_sp, "fsp": plain_fsp,
+    "cc": plain_cc, "pkt": plain_pkt, "ft": plain_ft, "nst": plain_nst,
+}  # fmt: skip
 
 
 def our_step(network, optimiser, objective, indices, device):
@@ -74,6 +162,32 @@ def our_step(network, optimiser, objective, indices, device):
         loss = objective(network, indices)
     loss.backward()
     optimiser.step()
+
+
+def adam(network):
+    return torch.optim.Adam(network.parameters(), 1e-3)
+
+
+def kd_steps(name, teacher, train, plain, indices, modest):
+    """The recipe's step and ours, for one method."""
+    device = train.targets.device
+    method = distillation.method(name)
+    students = models.build("D3C5", 0).to(device), models.build("D3C5", 0).to(device)
+    learnt, fixed = distillation.parts(method, students[0], teacher)
+    learnt, fixed = (nn.ModuleList(parts).to(device) for parts in (learnt, fixed))
+    fixed.requires_grad_(False)
+    ours = distillation.Distiller(students[1], copy.deepcopy(learnt))
+    ours.to(memory_format=torch.channels_last)
+    sizes = common_sizes(method, students[1], teacher, train.targets.shape[-2:])
+    memory = remember(teacher, train.measurement, method, fixed, sizes)
+    objective = objectives.distillation(train, memory, method, 1e-3)
+    optimisers = adam(nn.ModuleList([students[0], *learnt])), adam(ours)
+    loss = functools.partial(plain_nst, broadcast=not modest) if name == "nst" else PLAIN[name]
+    parts = [*learnt, *fixed]
+    return (
+        lambda: plain_kd_step(students[0], optimisers[0], teacher, parts, loss, *plain),
+        lambda: our_step(ours, optimisers[1], objective, indices, device),
+    )
 
 
 def timed(function, device):
@@ -114,6 +228,8 @@ def main():
     parser.add_argument("--size", type=int, default=240)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--methods", nargs="*", default=list(PLAIN), choices=list(PLAIN))
+    parser.add_argument("--modest", action="store_true", help="NST's recipe by matrix products")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = pick_device(options.device)
@@ -131,17 +247,8 @@ def main():
             device
         )
 
-    def adam(network):
-        return torch.optim.Adam(network.parameters(), 1e-3)
-
-    method = distillation.method("at")
-    teacher = models.build("D5C5", 0).to(device).eval()
-    with torch.no_grad():
-        wanted = objectives.teacher_summaries(teacher, measurement, method)
     joints = joint(), joint().to(memory_format=torch.channels_last)
-    students = models.build("D3C5", 0).to(device), models.build("D3C5", 0).to(device)
-    students[1].to(memory_format=torch.channels_last)
-    optimisers = [adam(network) for network in (*joints, *students)]
+    optimisers = [adam(network) for network in joints]
     steps = {
         "SFT": (
             lambda: plain_sft_step(joints[0], optimisers[0], *plain),
@@ -149,18 +256,15 @@ def main():
                 joints[1], optimisers[1], objectives.student_friendly(train), indices, device
             ),
         ),
-        "AT-KD": (
-            lambda: plain_at_step(students[0], optimisers[2], teacher, *plain),
-            lambda: our_step(
-                students[1], optimisers[3],
-                objectives.distillation(train, wanted, method, method.weight), indices, device,
-            ),
-        ),
-    }  # fmt: skip
-    d5, d3 = multiplications(teacher, size), multiplications(students[0], size)
+    }
+    teacher = models.build("D5C5", 0).to(device).eval().requires_grad_(False)
+    for name in options.methods:
+        steps[name] = kd_steps(name, teacher, train, plain, indices, options.modest)
+    d5, d3 = multiplications(teacher, size), multiplications(models.build("D3C5", 0), size)
     # forward and backward are three passes; the first stage of the student is in no branch
     stage = d3 / 5
-    work = {"SFT": 6 * batch * (d5 + 10 * stage), "AT-KD": 6 * batch * d3}
+    work = {name: 6 * batch * d3 for name in options.methods}  # the student's own
+    work["SFT"] = 6 * batch * (d5 + 10 * stage)
     dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
     peak = convolution_peak(device, dtype)
     print(f"{describe(device)}; torch {torch.__version__}; {size} x {size}, batch {batch}")

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,12 +23,14 @@ import sftkd_core
 from sftkd_core import distillation, masks, models, objectives, sft, storage, store
 from sftkd_core.consistency import measure
 from sftkd_core.data import Dataset
+from sftkd_core.distillation.distiller import common_sizes
+from sftkd_core.distillation.memory import remember
 from sftkd_core.errors import InputError
 from sftkd_core.hardware import describe, has_bfloat16, pick_device
 from sftkd_core.progress import Line, clock
 from sftkd_core.training import Schedule, fit, reconstruct
 
-OBJECTIVES = ("reconstruct", "sft", "distil")
+OBJECTIVES = ("reconstruct", "sft", "distil", "paraphrase")
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,22 @@ class Experiment:
     """One training, as a value.
 
     objective    "reconstruct" (a network alone), "sft" (teacher with branches of ``student``),
-                 "distil" (a student beside the frozen ``teacher``)
+                 "distil" (a student beside the frozen ``teacher``), "paraphrase" (what factor
+                 transfer trains first: an autoencoder of the frozen ``teacher``'s features)
     model        name of the network that is trained, see ``models.NAMES``
     data         training and validation slices; only their splits of the data set are used
     student      "sft": name of the network whose stages form the branches
-    teacher      "distil": the experiment whose network is the teacher
+    teacher      "distil", "paraphrase": the experiment whose network is the teacher
     initial      experiment whose network (of an "sft" experiment: its student) starts this one;
                  None starts from random weights that follow from ``seed``
-    method       "distil": row of ``distillation.METHODS``
-    weight       "distil": of the KD term; None takes the method's default
+    method       "distil", "paraphrase": row of ``distillation.METHODS``
+    variant      of the method: "paper" or "released"
+    taps         key of ``distillation.TAPS``; None takes the method's own
+    weight       "distil": of the KD term; None lets it follow from ``share``
+    share        "distil": KD gradient over reconstruction gradient when training starts; None
+                 takes the method's default
+    joint        "distil": ``L_rec + weight * L_KD``; False trains ``L_KD`` alone, the first phase
+                 of the released code's two
     sft_weights  "sft": of the three terms of the loss
     released     "sft": the released code's divided imitation term
     precision    see ``training.fit``
@@ -76,7 +85,11 @@ class Experiment:
     teacher: "Experiment | None" = None
     initial: "Experiment | None" = None
     method: str | None = None
+    variant: str = "paper"
+    taps: str | None = None
     weight: float | None = None
+    share: float | None = None
+    joint: bool = True
     sft_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     released: bool = False
     precision: str = "auto"
@@ -90,28 +103,94 @@ class Experiment:
             models.check_name(name)
         needs = {
             "student": self.objective == "sft",
-            "teacher": self.objective == "distil",
-            "method": self.objective == "distil",
+            "teacher": self.objective in ("distil", "paraphrase"),
+            "method": self.objective in ("distil", "paraphrase"),
         }
         for name, needed in needs.items():
             if (getattr(self, name) is not None) != needed:
                 verb = "needs" if needed else "takes no"
                 raise InputError(f'an experiment of objective "{self.objective}" {verb} {name}')
         if self.method is not None:
-            distillation.method(self.method)
+            smallest = self.row.smallest
+            if self.schedule.batch < smallest:
+                raise InputError(
+                    f"batches of {self.schedule.batch} slices: {self.method!r} compares slices "
+                    f"with each other; use batches of at least {smallest}"
+                )
+
+    @property
+    def row(self) -> distillation.Method:
+        """ "distil", "paraphrase": the method, its variant, its taps."""
+        return distillation.method(self.method, self.variant, self.taps)
+
+    @property
+    def paraphraser(self) -> "Experiment | None":
+        """What must be trained between teacher and student: factor transfer's first step."""
+        if self.objective != "distil" or self.row.teacher_part is None:
+            return None
+        quarter = replace(self.schedule, epochs=max(1, self.schedule.epochs // 4))
+        return Experiment(
+            "paraphrase",
+            self.teacher.model,
+            self.data,
+            self.sampling,
+            quarter,
+            self.seed,
+            teacher=self.teacher,
+            method=self.method,
+            taps=self.taps,
+            precision=self.precision,
+        )
+
+    @property
+    def earlier(self) -> "list[Experiment]":
+        """The experiments that this one builds on, in the order in which to run them."""
+        return [e for e in (self.teacher, self.initial, self.paraphraser) if e is not None]
 
     @property
     def key(self) -> str:
-        """A hash of everything above, the same in every process and on every machine."""
-        canonical = json.dumps([asdict(self), self.data.fingerprint()], sort_keys=True)
+        """A hash of everything above, the same in every process and on every machine.
+
+        Fields at their defaults do not count, so that a field added later changes no key.
+        """
+        canonical = json.dumps([_changed(self), self.data.fingerprint()], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def code(self) -> str:
+        """A fingerprint of the source and the table rows that decide these weights."""
+        return store.code_fingerprint(tuple(sorted(self._files())), self._rows())
+
+    def _rows(self) -> tuple[str, ...]:
+        own = [models.structure(name) for name in (self.model, self.student) if name]
+        if self.method:
+            row = vars(self.row)
+            own += [f"{k} {getattr(v, '__name__', v)}" for k, v in row.items() if k != "why"]
+        return tuple(own) + tuple(text for e in self.earlier for text in e._rows())
+
+    def _files(self) -> set[str]:
+        files = {"masks.py", "consistency.py", "objectives.py", "training.py"}
+        files |= models.source_files(self.model)
+        if self.data.synthetic:
+            files |= {f"data/{self.data.name}.py", "data/texture.py"}
+        if self.student:
+            files |= {"sft.py"} | models.source_files(self.student)
+        if self.method:
+            files |= distillation.source_files(self.method)
+        for experiment in self.earlier:
+            files |= experiment._files()
+        return files
 
     @property
     def name(self) -> str:
         """A readable name with the key: the folder in the store."""
         kind = f"{self.model}-{self.student}-sft" if self.student else self.model
         if self.method:
-            kind += f"-{self.method}-from-{'sft' if self.teacher.student else self.teacher.model}"
+            origin = "sft" if self.teacher.student else self.teacher.model
+            variant = "" if self.variant == "paper" else f"-{self.variant}"
+            kind += f"-{self.method}{variant}-from-{origin}"
+        if self.objective == "paraphrase":
+            kind += "-paraphraser"
         if self.initial:
             kind += "-continued"
         return f"{kind}-{self.key}"
@@ -121,7 +200,8 @@ class Experiment:
 class Result:
     """A finished experiment: its network with the best weights, and how it came about.
 
-    network     in evaluation mode; for "sft" a ``StudentFriendlyTeacher``
+    network     in evaluation mode; for "sft" a ``StudentFriendlyTeacher``, for "distil" a
+                ``Distiller``, for "paraphrase" the list of paraphrasers
     history     one row an epoch: epoch, rate, train_loss, validation_loss, validation_psnr, seconds
     provenance  seed, data, commit, hardware, precision, versions, when, seconds
     """
@@ -133,13 +213,16 @@ class Result:
 
     @property
     def model(self) -> models.Staged:
-        """The network that reconstructs: of an "sft" experiment the teacher."""
-        return self.network.teacher if self.experiment.student else self.network
+        """The network that reconstructs: of "sft" the teacher, of "distil" the student."""
+        objective = self.experiment.objective
+        if objective == "distil":
+            return self.network.student
+        return self.network.teacher if objective == "sft" else self.network
 
     @property
     def student(self) -> models.Staged:
-        """Of an "sft" experiment the student, whose stages were the branches."""
-        return self.network.student if self.experiment.student else self.network
+        """The network to go on with: of "sft" the student, whose stages were the branches."""
+        return self.network.student if self.experiment.objective == "sft" else self.model
 
     @property
     def seconds(self) -> float:
@@ -149,7 +232,7 @@ class Result:
 
 def find(experiment: Experiment, device: str = "auto") -> Result | None:
     """The remembered result, or None: never trains."""
-    entry = store.find(experiment.name)
+    entry = store.find(experiment.name, experiment.code)
     if entry is None:
         return None
     weights, record = entry
@@ -159,14 +242,18 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
     return Result(experiment, network, pd.DataFrame(record["history"]), record["provenance"])
 
 
+def exists(experiment: Experiment) -> bool:
+    """Whether there is a remembered result."""
+    return store.find(experiment.name, experiment.code) is not None
+
+
 def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Result:
     """The remembered result, or train now; its teacher and initial experiment come first."""
     result = find(experiment, device)
     if result is not None:
         return result
-    for earlier in (experiment.teacher, experiment.initial):
-        if earlier is not None:
-            run(earlier, device, quiet)
+    for earlier in experiment.earlier:
+        run(earlier, device, quiet)
     with storage.lock(store.folder(experiment.name)):
         result = find(experiment, device)  # another process may have trained it meanwhile
         return result if result is not None else _train(experiment, device, quiet)
@@ -178,15 +265,16 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     started = datetime.now(timezone.utc)
     clock_start = time.perf_counter()
     place = store.folder(experiment.name)
-    _restart_if_stale(place)
+    _restart_if_stale(place, experiment.code)
     train, validation = (_examples(experiment, name, device) for name in ("train", "validation"))
     network = _network(experiment)
     _start_from(network, experiment)
-    network.to(device)
+    network.to(device, memory_format=torch.channels_last)
+    task = _task(experiment, network, train, validation, device)
     history = fit(
         network,
-        _objective(experiment, train, device),
-        _validator(experiment, validation),
+        task.objective,
+        task.validate,
         len(train.targets),
         experiment.schedule,
         place,
@@ -200,6 +288,7 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     provenance = {
         "experiment": asdict(experiment),
         "data": experiment.data.describe(),
+        "kd_weight": task.weight,
         "commit": _commit(),
         "hardware": describe(device),
         "precision": "bfloat16" if bfloat16 else "float32",
@@ -212,12 +301,16 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
         "seconds": round(sum(row["seconds"] for row in history), 1),
     }
     record = {"name": experiment.name, "provenance": provenance, "history": history}
-    store.put(experiment.name, network.state_dict(), record)
+    store.put(experiment.name, network.state_dict(), record, experiment.code)
     (place / "checkpoint.safetensors").unlink(missing_ok=True)
     (place / "code.txt").unlink(missing_ok=True)
     line.close(
         f"done in {clock(time.perf_counter() - clock_start)}, validation "
-        f"{max(row['validation_psnr'] for row in history):.2f} dB"
+        + (
+            f"{max(row['validation_psnr'] for row in history):.2f} dB"
+            if "validation_psnr" in history[0]
+            else f"loss {min(row['validation_loss'] for row in history):.3g}"
+        )
     )
     return Result(experiment, network, pd.DataFrame(history), provenance)
 
@@ -228,44 +321,108 @@ def _examples(experiment: Experiment, split: str, device: torch.device) -> objec
     return objectives.Examples(measure(images, mask).to(device), images.to(device))
 
 
-def _objective(experiment: Experiment, train: objectives.Examples, device: torch.device):
+@dataclass(frozen=True)
+class Task:
+    """What ``fit`` needs besides the network, and the weight of the KD term (None without one)."""
+
+    objective: objectives.Objective
+    validate: objectives.Validation
+    weight: float | None = None
+
+
+def _task(experiment: Experiment, network: nn.Module, train, validation, device) -> Task:
     if experiment.objective == "sft":
-        return objectives.student_friendly(train, experiment.sft_weights, experiment.released)
+        terms = experiment.sft_weights, experiment.released
+        return Task(
+            objectives.student_friendly(train, *terms),
+            objectives.validate_joint(validation, *terms),
+        )
     if experiment.objective == "reconstruct":
-        return objectives.reconstruction(train)
-    method = distillation.method(experiment.method)
-    weight = method.weight if experiment.weight is None else experiment.weight
-    teacher = find(experiment.teacher, str(device)).model
-    wanted = objectives.teacher_summaries(teacher, train.measurement, method, experiment.precision)
-    return objectives.distillation(train, wanted, method, weight)
+        return Task(objectives.reconstruction(train), objectives.validate_image(validation))
+    teacher = find(experiment.teacher, str(device)).model.requires_grad_(False)
+    if experiment.objective == "paraphrase":
+        pair = teacher, experiment.row
+        return Task(
+            objectives.paraphrase(train, *pair), objectives.validate_paraphrase(validation, *pair)
+        )
+    return _distillation(experiment, network, teacher, train, validation)
 
 
-def _validator(experiment: Experiment, validation: objectives.Examples):
-    if experiment.objective == "sft":
-        return objectives.validate_joint(validation, experiment.sft_weights, experiment.released)
-    return objectives.validate_image(validation)
+def _distillation(experiment: Experiment, network, teacher, train, validation) -> Task:
+    method, precision = experiment.row, experiment.precision
+    paraphrasers = []
+    if experiment.paraphraser is not None:
+        device = str(next(teacher.parameters()).device)
+        paraphrasers = list(find(experiment.paraphraser, device).network)
+
+    def memory(examples):
+        sizes = common_sizes(method, network.student, teacher, examples.targets.shape[-2:])
+        return remember(teacher, examples.measurement, method, paraphrasers, sizes, precision)
+
+    known = memory(train)
+    if not experiment.joint:
+        return Task(
+            objectives.distillation(train, known, method, 1.0, joint=False),
+            objectives.validate_distillation(validation, memory(validation), method),
+        )
+    weight = experiment.weight
+    if weight is None:
+        share = method.share if experiment.share is None else experiment.share
+        weight = objectives.starting_weight(
+            network, train, known, method, share, experiment.schedule.batch, precision
+        )
+    return Task(
+        objectives.distillation(train, known, method, weight),
+        objectives.validate_image(validation),
+        weight,
+    )
 
 
 def _network(experiment: Experiment) -> nn.Module:
     model = models.build(experiment.model, experiment.seed)
-    if not experiment.student:
+    if experiment.objective == "reconstruct":
         return model
-    return sft.StudentFriendlyTeacher(model, models.build(experiment.student, experiment.seed))
+    if experiment.objective == "sft":
+        student = models.build(experiment.student, experiment.seed)
+        return sft.StudentFriendlyTeacher(model, student)
+    teacher = models.build(experiment.teacher.model)
+    student_parts, teacher_parts = distillation.parts(
+        experiment.row, model, teacher, experiment.seed
+    )
+    if experiment.objective == "paraphrase":
+        return nn.ModuleList(teacher_parts)
+    return distillation.Distiller(model, student_parts)
 
 
 def _start_from(network: nn.Module, experiment: Experiment) -> None:
     if experiment.initial is None:
         return
     earlier = find(experiment.initial, "cpu")
-    network.load_state_dict(earlier.student.state_dict())  # strict: every weight or an error
+    target = network.student if experiment.objective == "distil" else network
+    target.load_state_dict(earlier.student.state_dict())  # strict: every weight or an error
 
 
-def _restart_if_stale(place: Path) -> None:
+def _restart_if_stale(place: Path, code: str) -> None:
     """Drop a checkpoint that another version of the training code left."""
     note = place / "code.txt"
-    if note.exists() and note.read_text() != store.code_fingerprint():
+    if note.exists() and note.read_text() != code:
         (place / "checkpoint.safetensors").unlink(missing_ok=True)
-    storage.write_bytes(note, store.code_fingerprint().encode())
+    storage.write_bytes(note, code.encode())
+
+
+def _changed(value) -> object:
+    """A dataclass as JSON values, without the fields that are at their defaults."""
+    if not is_dataclass(value):
+        return value
+    return {
+        f.name: _changed(getattr(value, f.name))
+        for f in fields(value)
+        if getattr(value, f.name) != _default(f)
+    }
+
+
+def _default(of: Field) -> object:
+    return of.default if of.default_factory is MISSING else of.default_factory()
 
 
 def _commit() -> str:
@@ -281,4 +438,13 @@ def _commit() -> str:
     return f"version {sftkd_core.__version__}"
 
 
-__all__ = ["Experiment", "Result", "Sampling", "Schedule", "find", "reconstruct", "run"]
+__all__ = [
+    "Experiment",
+    "Result",
+    "Sampling",
+    "Schedule",
+    "exists",
+    "find",
+    "reconstruct",
+    "run",
+]

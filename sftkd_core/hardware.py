@@ -1,7 +1,11 @@
 """Which device runs the networks, and what it can do."""
 
+import ctypes
 import os
 import platform
+import sys
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -35,6 +39,25 @@ def has_bfloat16(device: torch.device) -> bool:
         return False
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> None:
+    """Let this process keep the memory of freed tensors, for the next ones (Linux with glibc).
+
+    By default each large tensor is a fresh mapping, and touching its pages for the first time can
+    cost more than the arithmetic on it: of a training step at 96 x 96, thousands of page faults.
+    ``benchmarks/memory.py`` shows what that is worth.
+    """
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that glibc allows
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def describe(device: torch.device) -> str:

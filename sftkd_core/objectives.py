@@ -4,7 +4,7 @@ Each function below returns an objective ``(network, indices) -> scalar loss`` o
 ``network -> {"loss": ..., "psnr": ...}``, for the loop in ``training.fit``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from sftkd_core import sft
 from sftkd_core.consistency import Measurement
-from sftkd_core.distillation import Method, tap
+from sftkd_core.distillation import Distiller, Method, tap
+from sftkd_core.distillation.memory import Memory
+from sftkd_core.distillation.method import resize
+from sftkd_core.errors import InputError
 from sftkd_core.models import Staged
 from sftkd_core.training import autocast
 
@@ -51,40 +54,98 @@ def student_friendly(
 
 
 def distillation(
-    train: Examples, teacher_summaries: Sequence[Tensor], method: Method, weight: float
+    train: Examples, memory: Memory, method: Method, weight: float, joint: bool = True
 ) -> Objective:
     """``L_rec + weight * L_KD``: a student beside a frozen teacher; Algorithm 1, step 2.
 
-    teacher_summaries  of every training slice, as ``teacher_summaries`` computes them
+    memory  the teacher's summaries of the training slices, see ``remember``
+    joint   False leaves ``L_KD`` alone: the first phase of the released code's two
     """
 
-    def objective(network: Staged, indices: Tensor) -> Tensor:
-        images, features = network.features(train.measurement[indices])
-        mine = method.summaries(tap(features, method.student_taps))
-        kd = method.compare(mine, [layer[indices] for layer in teacher_summaries])
-        return l1(images, train.targets[indices]) + weight * kd
+    def objective(network: Distiller, indices: Tensor) -> Tensor:
+        images, kd = _image_and_kd(network, train, memory, method, indices)
+        return l1(images, train.targets[indices]) + weight * kd if joint else kd
 
     return objective
 
 
-@torch.no_grad()
-def teacher_summaries(
-    teacher: Staged,
-    measurement: Measurement,
-    method: Method,
-    precision: str = "auto",
-    batch: int = 8,
-) -> list[Tensor]:
-    """A frozen teacher's summaries of every slice, one tensor a tapped layer.
+def paraphrase(train: Examples, teacher: Staged, method: Method) -> Objective:
+    """The paraphrasers of a frozen teacher's tapped layers learn to give them back (FT)."""
 
-    Masks are fixed and nothing is augmented, so they are the same in every epoch.
+    def objective(network: nn.ModuleList, indices: Tensor) -> Tensor:
+        with torch.no_grad():
+            _, features = teacher.features(train.measurement[indices])
+        layers = [layer for group in tap(features, method.taps) for layer in group]
+        pairs = zip(network, layers, strict=True)
+        return sum((part.reconstruct(x).float() - x.float()).square().mean() for part, x in pairs)
+
+    return objective
+
+
+def validate_paraphrase(validation: Examples, teacher: Staged, method: Method) -> Validation:
+    """The loss of ``paraphrase``; a network of features has no PSNR."""
+    objective = paraphrase(validation, teacher, method)
+    count = len(validation.targets)
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        parts = torch.arange(count).split(8)
+        return {"loss": sum(objective(network, p).item() * len(p) / count for p in parts)}
+
+    return validate
+
+
+def starting_weight(
+    network: Distiller,
+    train: Examples,
+    memory: Memory,
+    method: Method,
+    share: float,
+    batch: int = 4,
+    precision: str = "auto",
+) -> float:
+    """The weight at which the KD gradient is ``share`` of the reconstruction gradient.
+
+    Both are measured in the student's weights as they are, and averaged over the first batches (at
+    most four) of training slices. Raises ``InputError`` where the KD loss has no gradient.
     """
-    rows = []
-    for start in range(0, len(measurement), batch):
-        with autocast(measurement.zero_filled.device, precision):
-            _, features = teacher.features(measurement[start : start + batch])
-        rows.append(method.summaries(tap(features, method.teacher_taps)))
-    return [torch.cat(layer) for layer in zip(*rows, strict=True)]
+    pulls = torch.zeros(2, dtype=torch.float64)
+    for indices in torch.arange(len(train.targets))[: 4 * batch].split(batch):
+        if len(indices) >= method.smallest:
+            pulls += gradient_norms(network, train, memory, method, indices, precision)
+    reconstruction_pull, kd_pull = pulls.tolist()
+    if not kd_pull > 0:
+        raise InputError(
+            "the KD loss has no gradient in the student's weights: teacher and student already "
+            "agree, or the method cannot tell them apart; choose other taps, or give a weight"
+        )
+    return share * reconstruction_pull / kd_pull
+
+
+def gradient_norms(
+    network: Distiller,
+    train: Examples,
+    memory: Memory,
+    method: Method,
+    indices: Tensor,
+    precision: str = "auto",
+) -> Tensor:
+    """L2 norms of the gradients of ``L_rec`` and ``L_KD`` in the student: (2,) float64."""
+    with autocast(train.targets.device, precision):
+        images, kd = _image_and_kd(network, train, memory, method, indices)
+        losses = l1(images, train.targets[indices]), kd
+    weights = list(network.student.parameters())
+    norms = []
+    for value in losses:
+        found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+        squares = [g.double().square().sum().cpu() for g in found if g is not None]
+        norms.append(sum(squares, torch.zeros((), dtype=torch.float64)).sqrt())
+    return torch.stack(norms)
+
+
+def _image_and_kd(network, examples, memory, method, indices) -> tuple[Tensor, Tensor]:
+    images, groups = network.groups(examples.measurement[indices], method.taps)
+    mine = method.summaries(resize(groups, memory.sizes))
+    return images, method.compare(mine, memory(indices))
 
 
 def validate_image(validation: Examples) -> Validation:
@@ -95,6 +156,17 @@ def validate_image(validation: Examples) -> Validation:
         return l1(image, validation.targets[part]), image
 
     return lambda network: _scores(network, validation, loss_and_image)
+
+
+def validate_distillation(validation: Examples, memory: Memory, method: Method) -> Validation:
+    """``L_KD`` alone, and PSNR: for the phase of the released code that trains features only."""
+
+    def loss_and_image(network: Distiller, part: slice) -> tuple[Tensor, Tensor]:
+        indices = torch.arange(len(validation.targets))[part]
+        image, kd = _image_and_kd(network, validation, memory, method, indices)
+        return kd, image
+
+    return lambda network: _scores(network, validation, loss_and_image, method.smallest)
 
 
 def validate_joint(
@@ -110,14 +182,22 @@ def validate_joint(
     return lambda network: _scores(network, validation, loss_and_image)
 
 
-def _scores(network: nn.Module, validation: Examples, loss_and_image) -> dict[str, float]:
+def _scores(network, validation: Examples, loss_and_image, smallest: int = 1) -> dict[str, float]:
     loss = psnr = 0.0
     count = len(validation.targets)
-    for start in range(0, count, 8):
-        part = slice(start, start + 8)
+    for start, stop in _parts(count, 8, smallest):
+        part = slice(start, stop)
         target = validation.targets[part]
         value, image = loss_and_image(network, part)
         loss += value.item() * len(target) / count
         error = (image - target).square().flatten(1).mean(1)
         psnr -= 10 * torch.log10(error).sum().item() / count
     return {"loss": loss, "psnr": psnr}
+
+
+def _parts(count: int, size: int, smallest: int) -> list[tuple[int, int]]:
+    """Ranges of ``size`` slices; a last one of fewer than ``smallest`` joins the one before."""
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] < smallest:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))

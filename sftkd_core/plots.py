@@ -50,12 +50,14 @@ def gallery(
     zoom: tuple[int, int, int] | None = None,
     window: tuple[float, float] = (0.0, 1.0),
     width: float = 2.2,
+    arrows: Sequence[tuple[int, int]] = (),
 ) -> Figure:
     """Images side by side, each ``(h, w)`` or ``(1, h, w)``, in one grey window.
 
     target    with it, PSNR and SSIM (data range 1) stand above each image
     residues  a second row with ``|image - target|``, all on one colour scale
     zoom      (row, column, size) of a square that is enlarged in the lower right corner
+    arrows    (row, column) of places that an arrow points at, in every picture
     """
     arrays = {name: _plane(image) for name, image in images.items()}
     if residues and target is None:
@@ -84,6 +86,8 @@ def gallery(
             shown = axis.imshow(error, vmin=0, vmax=highest, cmap="inferno")
         figure.colorbar(shown, ax=axes[1], shrink=0.8, label="absolute error")
     for axis in axes.flat:
+        for row, column in arrows:
+            _arrow(axis, row, column, height)
         axis.set_xticks([])
         axis.set_yticks([])
         axis.spines[:].set_visible(False)
@@ -101,6 +105,25 @@ def curves(
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel(label or column.replace("_", " "))
     axis.legend(frameon=False)
+    return figure
+
+
+def boxes(values: Mapping[str, Mapping[str, Sequence[float]]], label: str) -> Figure:
+    """Box plots: one panel a key, one box a name in it; whiskers at the 5th and 95th percentile."""
+    figure, axes = plt.subplots(1, len(values), figsize=(3 * len(values) + 1, 3.4), squeeze=False)
+    for axis, (title, group) in zip(axes[0], values.items(), strict=True):
+        drawn = axis.boxplot(
+            list(group.values()),
+            whis=(5, 95),
+            patch_artist=True,
+            medianprops={"color": "black", "marker": ""},
+            flierprops={"marker": ".", "markersize": 3},
+        )
+        for box, colour in zip(drawn["boxes"], itertools.cycle(COLOURS), strict=False):
+            box.set(facecolor=colour, alpha=0.5)
+        axis.set_xticks(range(1, len(group) + 1), list(group), rotation=45, ha="right")
+        axis.set_title(title, fontsize=10)
+    axes[0][0].set_ylabel(label)
     return figure
 
 
@@ -261,6 +284,12 @@ def _inset(axis, array: np.ndarray, zoom: tuple[int, int, int], window) -> None:
     axis.add_patch(
         Rectangle((column, row), size, size, fill=False, edgecolor=COLOURS[5], linewidth=1.2)
     )
+
+
+def _arrow(axis, row: int, column: int, height: int) -> None:
+    start = (column - height / 6, row - height / 6)
+    look = {"arrowstyle": "->", "color": COLOURS[5], "linewidth": 1.5}
+    axis.annotate("", (column, row), start, arrowprops=look)
 
 
 def _every(points: int) -> int:

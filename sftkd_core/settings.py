@@ -3,6 +3,7 @@
 A ``Setting`` turns these five into the mask, the test set and the book's plan of experiments.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftkd_core import experiments, metrics
+from sftkd_core import batch, distillation, evaluations, experiments, metrics
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.data import Dataset, Slices
 from sftkd_core.errors import InputError
@@ -44,7 +45,7 @@ PROFILES = {
     "quick": Profile(96, 96, 8, 20, 4, 10, Schedule(epochs=20, rate=2e-3, decay="cosine")),
     "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
 }
-PLAN = {
+CAST = {
     "teacher": "D5C5 alone",
     "sft-teacher": "D5C5 with branches of D3C5",
     "student": "D3C5 alone",
@@ -55,7 +56,33 @@ PLAN = {
     "sft-finetuned": "control: D3C5 alone, SFT start",
 }
 ALL = 10**6  # slices of a subject, or subjects, at most
-ALIASES = {"D5C5": "teacher", "D3C5": "student"}
+
+
+def _plan() -> dict[str, str]:
+    """Every experiment that has a name: the cast of the spine, then each method's."""
+    plan = dict(CAST)
+    for name, rows in distillation.METHODS.items():
+        if name != "at":
+            plan[f"kd-{name}"] = f"D3C5 distilled from the teacher by {name.upper()}"
+            plan[f"sft-kd-{name}"] = f"D3C5 distilled from the SFT teacher by {name.upper()}"
+        if "released" in rows:
+            plan[f"kd-{name}-released"] = f"kd, {name.upper()} as in the released code"
+    plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
+    return plan
+
+
+PLAN = _plan()
+ALIASES = {"D5C5": "teacher", "D3C5": "student", "kd-at": "kd", "sft-kd-at": "sft-kd"}
+METHOD_NAMES = {
+    "at": "AT",
+    "fitnets": "FitNets",
+    "sp": "SP",
+    "fsp": "FSP",
+    "cc": "CC",
+    "pkt": "PKT",
+    "ft": "FT",
+    "nst": "NST",
+}
 
 
 @dataclass(frozen=True)
@@ -167,8 +194,8 @@ class Setting:
 
     @property
     def names(self) -> list[str]:
-        """The experiments of the book's plan."""
-        return list(PLAN)
+        """The eight experiments of the spine: two teachers, four students, two controls."""
+        return list(CAST)
 
     def experiment(self, name: str) -> Experiment:
         """An experiment of the plan; raises ``InputError`` for a name it does not hold."""
@@ -176,13 +203,7 @@ class Setting:
         if name not in PLAN:
             known = ", ".join([*PLAN, *ALIASES])
             raise InputError(f"unknown experiment {name!r}; choose one of {known}")
-        schedule = PROFILES[self.profile].schedule
-        common = {
-            "data": self.dataset,
-            "sampling": self.sampling,
-            "schedule": schedule,
-            "seed": self.seed,
-        }
+        common = self._common()
         if name == "teacher":
             return Experiment("reconstruct", "D5C5", **common)
         if name == "student":
@@ -190,38 +211,78 @@ class Setting:
         if name == "sft-teacher":
             return Experiment("sft", "D5C5", student="D3C5", **common)
         if name == "student-long":
+            schedule = common.pop("schedule")
             both_phases = replace(schedule, epochs=2 * schedule.epochs)
-            return Experiment("reconstruct", "D3C5", **{**common, "schedule": both_phases})
-        sft_teacher = self.experiment("sft-teacher")
+            return Experiment("reconstruct", "D3C5", schedule=both_phases, **common)
         if name == "sft-finetuned":
-            return Experiment("reconstruct", "D3C5", initial=sft_teacher, **common)
-        return Experiment(
-            "distil",
-            "D3C5",
-            method="at",
-            teacher=self.experiment("teacher") if name == "kd" else sft_teacher,
-            initial=sft_teacher if name == "sft-kd" else None,
-            **common,
+            return Experiment(
+                "reconstruct", "D3C5", initial=self.experiment("sft-teacher"), **common
+            )
+        if name == "kd-two-phase":
+            features = self.distil("at", joint=False)
+            return Experiment("reconstruct", "D3C5", initial=features, **common)
+        friendly = name.startswith("sft-kd")
+        words = name.removeprefix("sft-").split("-")[1:]
+        return self.distil(
+            next((word for word in words if word in distillation.METHODS), "at"),
+            "sft-teacher" if friendly else "teacher",
+            sft_start=friendly and "random" not in words,
+            variant="released" if "released" in words else "paper",
         )
+
+    def distil(
+        self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
+    ) -> Experiment:
+        """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
+        from_teacher = self.experiment(teacher)
+        initial = from_teacher if sft_start else None
+        fields = {"teacher": from_teacher, "initial": initial, **self._common(), **changes}
+        return Experiment("distil", "D3C5", method=method, **fields)
+
+    def _common(self) -> dict:
+        return {
+            "data": self.dataset,
+            "sampling": self.sampling,
+            "schedule": PROFILES[self.profile].schedule,
+            "seed": self.seed,
+        }
+
+    def run_all(self, names: Sequence[str], quiet: bool = False) -> dict[str, Result]:
+        """The results of several experiments of the plan; see ``batch.run_all``."""
+        results = batch.run_all([self.experiment(n) for n in names], self.device, quiet)
+        return dict(zip(names, results, strict=True))
 
     def run(self, name: str, quiet: bool = False) -> Result:
         """The result of an experiment of the plan, remembered or trained now."""
         return experiments.run(self.experiment(name), self.device, quiet)
 
-    def reconstruct(self, name: str, measurement: Measurement | None = None) -> torch.Tensor:
+    def reconstruct(
+        self, name: str | Experiment, measurement: Measurement | None = None
+    ) -> torch.Tensor:
         """Images (n, 1, h, w) by an experiment's network, of the test set by default.
 
-        ``"zero-filled"`` needs no network.
+        name  of the plan, or an experiment; ``"zero-filled"`` needs no network
         """
         measurement = self.measurement if measurement is None else measurement
         if name == "zero-filled":
             return measurement.zero_filled
-        return experiments.reconstruct(self.run(name).model, measurement)
+        experiment = name if isinstance(name, Experiment) else self.experiment(name)
+        model = experiments.run(experiment, self.device).model
+        return experiments.reconstruct(model, measurement)
 
-    def evaluate(self, name: str) -> pd.DataFrame:
-        """``metrics.table`` of the test set; see ``reconstruct`` for the names."""
-        images = self.reconstruct(name)
-        return metrics.table(images, self.test_set.images, self.test_set.subjects)
+    def evaluate(self, name: str | Experiment) -> pd.DataFrame:
+        """``metrics.table`` of the test set, remembered; see ``reconstruct`` for the names."""
+
+        def compute() -> pd.DataFrame:
+            images = self.reconstruct(name)
+            return metrics.table(images, self.test_set.images, self.test_set.subjects)
+
+        if name == "zero-filled":
+            weights = {}
+        else:
+            experiment = name if isinstance(name, Experiment) else self.experiment(name)
+            weights = experiments.run(experiment, self.device).model.state_dict()
+        return evaluations.remembered(weights, self.test_set.images, self.mask, compute)
 
 
-__all__ = ["ALIASES", "PLAN", "PROFILES", "Profile", "Setting"]
+__all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting"]

@@ -19,9 +19,13 @@ class StudentFriendlyTeacher(nn.Module):
 
     Both are ``Staged`` with the same number N >= 2 of stages. The student's stage 1 is part of
     no branch (Figure 2): SFT training leaves it as it is.
+
+    Where the states of the two differ in channels, each branch starts with a 1x1 convolution of
+    its own from the teacher's channels to the student's; they are drawn from ``seed``, and no
+    part of either network. Networks of equal states have none.
     """
 
-    def __init__(self, teacher: Staged, student: Staged):
+    def __init__(self, teacher: Staged, student: Staged, seed: int = 0):
         super().__init__()
         if len(teacher.stages) != len(student.stages) or len(teacher.stages) < 2:
             raise InputError(
@@ -29,6 +33,7 @@ class StudentFriendlyTeacher(nn.Module):
                 f"{len(student.stages)}; both need the same number, at least 2"
             )
         self.teacher, self.student = teacher, student
+        self.adapters = _adapters(teacher, student, seed)
 
     def forward(self, measurement: Measurement) -> tuple[Tensor, Tensor]:
         """Teacher image ``(b, 1, h, w)`` and branch images ``(N-1, b, 1, h, w)``.
@@ -37,15 +42,28 @@ class StudentFriendlyTeacher(nn.Module):
         far go through each student stage as one batch: N-1 student calls, not N(N-1)/2.
         """
         state = self.teacher.stages[0](self.teacher.stem(measurement), measurement)
-        branches = state.new_empty((0, *state.shape))  # none has left yet
-        for teacher_stage, student_stage in zip(
-            self.teacher.stages[1:], self.student.stages[1:], strict=True
+        branches = None  # none has left yet
+        for adapter, teacher_stage, student_stage in zip(
+            self.adapters, self.teacher.stages[1:], self.student.stages[1:], strict=True
         ):
-            branches = torch.cat([branches, state.unsqueeze(0)])
+            leaving = adapter(state).unsqueeze(0)
+            branches = leaving if branches is None else torch.cat([branches, leaving])
             branches = student_stage(branches, measurement)  # (k, b, c, h, w)
             state = teacher_stage(state, measurement)
         teacher_image = self.teacher.head(state, measurement)
         return teacher_image, self.student.head(branches, measurement)
+
+
+def _adapters(teacher: Staged, student: Staged, seed: int) -> nn.ModuleList:
+    """One module a branch, (b, teacher's channels, h, w) -> (b, student's channels, h, w)."""
+    before, after = teacher.state_channels, student.state_channels
+    branches = len(teacher.stages) - 1
+    if before == after:
+        return nn.ModuleList(nn.Identity() for _ in range(branches))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapters = nn.ModuleList(nn.Conv2d(before, after, kernel_size=1) for _ in range(branches))
+    return adapters.to(next(teacher.parameters()))
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,6 @@ from torch import Tensor
 from sftkd_core import storage
 
 PACKAGE = Path(__file__).parent
-TRAINING_CODE = (
-    "masks.py", "consistency.py", "sft.py", "distillation.py", "objectives.py", "training.py",
-    "models", "data/brain.py", "data/cardiac.py", "data/texture.py",
-)  # fmt: skip
 
 
 def folder(name: str) -> Path:
@@ -30,8 +26,10 @@ def folder(name: str) -> Path:
     return storage.home() / "store" / name
 
 
-def find(name: str) -> tuple[dict[str, Tensor], dict] | None:
+def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     """Weights and record of an entry, from your store or else from the shipped results.
+
+    code  fingerprint of the code that decides such weights now, see ``code_fingerprint``
 
     A damaged entry is set aside with a warning and taken for absent. An entry made by another
     version of the training code is used with a warning, or, with ``SFTKD_STALE=redo`` in the
@@ -41,7 +39,7 @@ def find(name: str) -> tuple[dict[str, Tensor], dict] | None:
         entry = _read(place / name, shipped=place != storage.home() / "store")
         if entry is None:
             continue
-        if entry[1]["code"] == code_fingerprint():
+        if entry[1]["code"] == code:
             return entry
         if os.environ.get("SFTKD_STALE", "use") != "redo":
             _warn_stale(name)
@@ -49,24 +47,22 @@ def find(name: str) -> tuple[dict[str, Tensor], dict] | None:
     return None
 
 
-def put(name: str, weights: dict[str, Tensor], record: dict) -> None:
+def put(name: str, weights: dict[str, Tensor], record: dict, code: str) -> None:
     """Write an entry; nothing half-written is ever taken for one."""
     place = folder(name)
     (place / "result.json").unlink(missing_ok=True)
     payload = save({key: value.detach().cpu().contiguous() for key, value in weights.items()})
     storage.write_bytes(place / "weights.safetensors", payload)
-    sealed = {**record, "code": code_fingerprint(), "sha256": hashlib.sha256(payload).hexdigest()}
+    sealed = {**record, "code": code, "sha256": hashlib.sha256(payload).hexdigest()}
     storage.write_bytes(place / "result.json", json.dumps(sealed, indent=1).encode())
 
 
-@lru_cache(maxsize=1)
-def code_fingerprint() -> str:
-    """A hash of the code that decides trained weights; comments and docstrings do not count."""
-    digest = hashlib.sha256()
-    for name in TRAINING_CODE:
-        path = PACKAGE / name
-        for source in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(_skeleton(source.read_text(encoding="utf-8")).encode())
+@lru_cache(maxsize=64)
+def code_fingerprint(files: tuple[str, ...], settings: tuple[str, ...] = ()) -> str:
+    """A hash of source files of the package, without comments and docstrings, and of settings."""
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for name in files:
+        digest.update(_skeleton((PACKAGE / name).read_text(encoding="utf-8")).encode())
     return digest.hexdigest()[:16]
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sftkd_core import storage
 from sftkd_core.consistency import Measurement
 from sftkd_core.errors import InputError
-from sftkd_core.hardware import has_bfloat16
+from sftkd_core.hardware import has_bfloat16, keep_freed_memory
 from sftkd_core.progress import Line, clock
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -74,6 +74,7 @@ def fit(
 
     Returns the history: one dict an epoch. Raises ``InputError`` if the loss is not finite.
     """
+    keep_freed_memory()
     device = next(network.parameters()).device
     network.to(memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate)
@@ -118,6 +119,7 @@ def fit(
 @torch.inference_mode()
 def reconstruct(model: nn.Module, measurement: Measurement, batch: int = 8) -> Tensor:
     """The images of all slices, float32 on the CPU, (n, 1, h, w); in float32 throughout."""
+    keep_freed_memory()
     device = next(model.parameters()).device
     parts = [measurement[i : i + batch].to(device) for i in range(0, len(measurement), batch)]
     return torch.cat([model(part).float().cpu() for part in parts])
@@ -135,7 +137,11 @@ def autocast(device: torch.device, precision: str):
 def _batches(examples: int, batch: int, seed: int, epoch: int) -> list[Tensor]:
     """The slices of each step of an epoch; a function of seed and epoch only."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-    return list(torch.randperm(examples, generator=generator).split(batch))
+    batches = list(torch.randperm(examples, generator=generator).split(batch))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch:
+        # a slice left over joins the batch before: losses that compare slices need two
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def _save(path: Path, network, optimiser, best: dict, history: list[dict]) -> None:
@@ -181,7 +187,6 @@ def _report(line: Line | None, schedule: Schedule, history: list[dict]) -> None:
         return
     done, last = len(history), history[-1]
     left = sum(row["seconds"] for row in history) / done * (schedule.epochs - done)
-    line.show(
-        f"epoch {done} of {schedule.epochs}, validation {last['validation_psnr']:.2f} dB, "
-        f"{clock(left)} left"
-    )
+    psnr = last.get("validation_psnr")
+    score = f"loss {last['validation_loss']:.3g}" if psnr is None else f"{psnr:.2f} dB"
+    line.show(f"epoch {done} of {schedule.epochs}, validation {score}, {clock(left)} left")

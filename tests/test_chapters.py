@@ -15,8 +15,9 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import run_chapter
 
-from sftkd_core.settings import PLAN
+from sftkd_core.settings import ALIASES, PLAN
 
+RUNS = {f"setting.{method}" for method in ("run", "run_all", "reconstruct", "evaluate")}
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M))
 
 
@@ -33,11 +34,48 @@ def prose(path):
     return "\n".join(c.source for c in source(path).cells if c.cell_type == "markdown")
 
 
-def test_there_are_eight_chapters():
+def named_runs(code):
+    """Experiments of the plan that code names where it runs them, directly or in a variable."""
+    tree = ast.parse(code)
+    held = {
+        target.id: strings(node.value)
+        for node in ast.walk(tree) if isinstance(node, ast.Assign)
+        for target in node.targets if isinstance(target, ast.Name)
+    }  # fmt: skip
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in RUNS and node.args:
+            found |= strings(node.args[0])
+            for inner in ast.walk(node.args[0]):
+                found |= held.get(getattr(inner, "id", None), set())
+    return {ALIASES.get(word, word) for word in found} & set(PLAN)
+
+
+def strings(node):
+    return {n.value for n in ast.walk(node) if isinstance(getattr(n, "value", None), str)}
+
+
+def test_named_runs_are_found():
+    code = """
+names = ["kd-sp", "zero-filled"]
+setting.run("student"); setting.evaluate(some); other.run("kd-ft")
+results = setting.run_all(["teacher", *names])
+setting.experiment("kd-cc"); table = setting.evaluate("kd-at")
+"""
+    assert named_runs(code) == {"student", "teacher", "kd-sp", "kd"}
+
+
+def test_the_chapters_are_those_of_the_map():
     assert [name(path) for path in CHAPTERS] == [
         "masks", "data_consistency", "cascades", "metrics",
-        "attention_transfer", "sft_training", "sft_kd", "your_volume",
+        "attention_transfer", "sft_training", "sft_kd",
+        "fitnets", "similarity", "flow", "correlation", "probabilities", "factors", "selectivity",
+        "taps", "weights",
+        "table_1",
+        "your_volume",
     ]  # fmt: skip
+    drawn = re.findall(r">(\d+) · ", (ROOT / "book/_static/map.svg").read_text())
+    assert [int(number) for number in drawn] == list(range(1, len(CHAPTERS) + 1))
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)
@@ -64,10 +102,10 @@ class TestForm:
 
     def test_cells_can_be_read_at_a_sitting(self, path):
         cells = code_cells(path)
-        assert 12 <= len(cells) <= 24
+        assert 14 <= len(cells) <= 22
         open_ = [c for c in cells if "hide-input" not in c.metadata.get("tags", [])]
         lengths = [len(cell.source.splitlines()) for cell in open_]
-        assert max(lengths) <= 30
+        assert max(lengths) <= 25
         assert statistics.median(lengths) <= 17, lengths
 
     def test_solutions_are_tested(self, path):
@@ -93,11 +131,11 @@ class TestForm:
             assert (path.parent / link).exists(), link
 
     def test_metadata_name_the_experiments_that_are_run(self, path):
-        metadata = source(path).metadata["sftkd"]
-        assert set(metadata["experiments"]) <= set(PLAN)
+        listed = source(path).metadata["sftkd"]["experiments"]
+        assert set(listed) <= set(PLAN)
+        assert len(set(listed)) == len(listed)
         code = "\n".join(cell.source for cell in code_cells(path))
-        run = set(re.findall(r"setting\.(?:run|reconstruct|evaluate)\(\s*\"([\w-]+)\"", code))
-        assert run - {"zero-filled"} <= set(metadata["experiments"])
+        assert named_runs(code) <= set(listed)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)

@@ -2,23 +2,43 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
+import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
 from sftkd_core import experiments, sft, store
+from sftkd_core.distillation import METHODS
+from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
-from sftkd_core.experiments import Sampling
-from sftkd_core.settings import PLAN, PROFILES, Setting
+from sftkd_core.experiments import Sampling, Schedule
+from sftkd_core.settings import METHOD_NAMES, PLAN, PROFILES, Setting
 
 
 def entry(home, wanted):
     return home / "store" / wanted.name
+
+
+TEACHER = experiment(model="D3C5")
+AT = experiment(objective="distil", teacher=TEACHER, method="at")
+DISTILLED = {
+    "plain": AT,
+    "method": replace(AT, method="sp"),
+    "variant": replace(AT, variant="released"),
+    "taps": replace(AT, taps="images"),
+    "share": replace(AT, share=0.2),
+    "weight": replace(AT, weight=0.2),
+    "joint": replace(AT, joint=False),
+    "initial": replace(AT, initial=experiment()),
+    "paraphrase": replace(AT, objective="paraphrase", method="ft"),
+}
 
 
 def test_keys_tell_everything_apart_and_are_the_same_everywhere():
@@ -32,6 +52,7 @@ def test_keys_tell_everything_apart_and_are_the_same_everywhere():
         experiment(data=replace(TINY, seed=3)),
         experiment(initial=one),
         experiment(precision="bfloat16"),
+        *DISTILLED.values(),
     ]
     assert len({e.key for e in variants}) == len(variants)
     assert experiment().key == one.key
@@ -53,6 +74,14 @@ def test_keys_tell_everything_apart_and_are_the_same_everywhere():
     ({"student": "D2C5"}, "takes no student"),
     ({"objective": "distil", "method": "at"}, "needs teacher"),
     ({"objective": "distil", "teacher": 0, "method": "magic"}, "magic"),
+    ({"objective": "paraphrase", "teacher": 0}, "needs method"),
+    ({"method": "at"}, "takes no method"),
+    ({"objective": "distil", "teacher": 0, "method": "ft", "variant": "released"}, "no variant"),
+    ({"objective": "distil", "teacher": 0, "method": "at", "taps": "flow"}, "'flow' do not fit"),
+    ({"objective": "distil", "teacher": 0, "method": "sp", "schedule": Schedule(1, batch=1)},
+     "batches of 1 slices: 'sp' compares.*at least 2"),
+    ({"objective": "distil", "teacher": 0, "method": "pkt", "schedule": Schedule(1, batch=2)},
+     "batches of 2 slices: 'pkt' compares.*at least 3"),
 ])  # fmt: skip
 def test_contradictions_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
@@ -156,7 +185,7 @@ def test_stale_results_are_used_with_a_warning_or_made_again(home, monkeypatch):
     monkeypatch.setenv("SFTKD_STALE", "redo")
     assert experiments.find(wanted) is None
     experiments.run(wanted, quiet=True)
-    assert json.loads(record_path.read_text())["code"] == store.code_fingerprint()
+    assert json.loads(record_path.read_text())["code"] == wanted.code
 
 
 def test_a_checkpoint_of_other_code_is_not_resumed(home):
@@ -181,6 +210,219 @@ def test_shipped_results_serve_where_nothing_was_run(home, monkeypatch, tmp_path
     assert same(weights_of(experiments.find(wanted)), before)
 
 
+def test_a_field_at_its_default_changes_no_key():
+    """Keys as they were before any of these fields existed: of the fields that differ alone."""
+    for wanted in (experiment(), AT):
+        said = experiments._changed(wanted)
+        assert not {"variant", "taps", "share", "weight", "joint", "released"} & set(said)
+    spelt = replace(AT, variant="paper", taps=None, share=None, weight=None, joint=True)
+    assert spelt.key == AT.key
+    method_own = replace(AT, taps=AT.row.taps, share=AT.row.share)
+    assert (
+        method_own.key != AT.key
+    )  # said, though the same: another experiment, should a default move
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package, whose files may be changed, for the fingerprints."""
+    folder = tmp_path / "sftkd_core"
+    shutil.copytree(store.PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__", "shipped"))
+    monkeypatch.setattr(store, "PACKAGE", folder)
+    monkeypatch.setattr(store, "_skeleton", lru_cache(store._skeleton))  # of the text: once each
+    yield folder
+    store.code_fingerprint.cache_clear()
+
+
+EVERY = set(METHODS)
+RESTS_ON = {  # file of the package -> methods whose results it decides
+    "distillation/attention.py": {"at", "fitnets"},
+    "distillation/hints.py": {"fitnets"},
+    "distillation/similarity.py": {"sp"},
+    "distillation/flow.py": {"fsp"},
+    "distillation/correlation.py": {"cc", "pkt"},
+    "distillation/probabilities.py": {"pkt"},
+    "distillation/factors.py": {"ft"},
+    "distillation/selectivity.py": {"nst"},
+    "distillation/products.py": EVERY,
+    "distillation/method.py": EVERY,
+    "distillation/distiller.py": EVERY,
+    "distillation/memory.py": EVERY,
+    "objectives.py": EVERY,
+    "training.py": EVERY,
+    "consistency.py": EVERY,
+    "models/cascade.py": EVERY,
+    "sft.py": set(),
+    "batch.py": set(),
+    "settings.py": set(),
+    "distillation/__init__.py": set(),  # its rows count, see below
+}
+
+
+def test_a_result_rests_on_the_files_of_its_own_method(package):
+    def codes():
+        store.code_fingerprint.cache_clear()
+        return {name: replace(AT, method=name).code for name in METHODS}, experiment().code
+
+    assert {f"distillation/{p.name}" for p in (package / "distillation").glob("*.py")} - set(
+        RESTS_ON
+    ) == {"distillation/precision.py"}
+    before, plain = codes()
+    for file, touched in RESTS_ON.items():
+        text = (package / file).read_text()
+        (package / file).write_text(text + "\nADDED = 1\n")
+        after, alone = codes()
+        assert {name for name in METHODS if before[name] != after[name]} == touched, file
+        shared = {"objectives.py", "training.py", "consistency.py", "models/cascade.py"}
+        assert (alone != plain) == (file in shared), file
+        (package / file).write_text(text + "\n# a comment\n")
+    assert codes() == (before, plain)
+
+
+@pytest.mark.parametrize("change", [
+    {"share": 0.2}, {"mean": True}, {"taps": "images"}, {"distance": released_distance},
+    {"spatial": False},
+])  # fmt: skip
+def test_a_result_rests_on_the_row_of_its_method(change, monkeypatch):
+    before, other = AT.code, replace(AT, method="sp").code
+    row = METHODS["at"]["paper"]
+    monkeypatch.setitem(METHODS["at"], "paper", replace(row, why="In other words."))
+    assert AT.code == before
+    monkeypatch.setitem(METHODS["at"], "paper", replace(row, **change))
+    assert AT.code != before
+    assert replace(AT, method="sp").code == other
+    assert replace(AT, variant="released").code != before
+
+
+def test_what_an_experiment_builds_on_is_in_its_fingerprint(package):
+    friendly = experiment(objective="sft", model="D3C5", student="D2C5")
+    wanted = replace(AT, teacher=friendly), experiment(initial=AT), AT
+    before = [e.code for e in wanted]
+    (package / "sft.py").write_text((package / "sft.py").read_text() + "\nADDED = 1\n")
+    store.code_fingerprint.cache_clear()
+    assert [a == b.code for a, b in zip(before, wanted, strict=True)] == [False, True, True]
+    attention = package / "distillation" / "attention.py"
+    attention.write_text(attention.read_text() + "\nADDED = 1\n")
+    store.code_fingerprint.cache_clear()
+    assert [a == b.code for a, b in zip(before, wanted, strict=True)] == [False, False, False]
+
+
+# Distillation from end to end.
+
+
+def spy_on_teachers(monkeypatch):
+    """The teachers and the paraphrasers that were asked what they know."""
+    seen = []
+    real = experiments.remember
+
+    def remember(teacher, measurement, method, parts=(), *more):
+        seen.append((teacher, list(parts)))
+        return real(teacher, measurement, method, parts, *more)
+
+    monkeypatch.setattr(experiments, "remember", remember)
+    return seen
+
+
+def test_factor_transfer_trains_its_paraphraser_once_and_leaves_it(home, monkeypatch):
+    trained, seen = [], spy_on_teachers(monkeypatch)
+    real = experiments._train
+    monkeypatch.setattr(experiments, "_train", lambda e, *a: trained.append(e) or real(e, *a))
+    ft = replace(AT, method="ft")
+    first = experiments.run(ft, quiet=True)
+    assert trained == [TEACHER, ft.paraphraser, ft]
+    assert ft.paraphraser.schedule.epochs == 1  # a quarter of three, at least one
+    fresh = experiments._network(ft.paraphraser).state_dict()
+    learnt = experiments.find(ft.paraphraser).network.state_dict()
+    assert not any(
+        torch.equal(learnt[k], v) for k, v in fresh.items() if v.ndim == 4
+    )  # every convolution moved
+    for teacher, parts in seen:
+        assert same(parts[0].state_dict(), {k[2:]: v for k, v in learnt.items()})
+        assert not parts[0].training
+        assert all(p.grad is None for p in [*teacher.parameters(), *parts[0].parameters()])
+    assert first.network.parts
+    assert not any("parts" in k for k in first.model.state_dict())
+    others = [replace(ft, share=0.3), replace(ft, initial=experiment())]
+    for other in others:
+        assert other.paraphraser == ft.paraphraser
+    experiments.run(others[0], quiet=True)
+    assert trained == [TEACHER, ft.paraphraser, ft, others[0]]
+    assert replace(ft, teacher=experiment(model="D5C5")).paraphraser != ft.paraphraser
+    assert replace(ft, taps="hidden").paraphraser != ft.paraphraser
+    assert AT.paraphraser is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_trains_and_leaves_its_teacher_alone(name, monkeypatch):
+    seen = spy_on_teachers(monkeypatch)
+    wanted = replace(AT, method=name, schedule=replace(SHORT, epochs=1))
+    before = weights_of(experiments.run(TEACHER, quiet=True))
+    result = experiments.run(wanted, quiet=True)
+    assert same(weights_of(experiments.find(TEACHER)), before)
+    assert len(seen) == 1
+    for teacher, _ in seen:
+        assert same(dict(teacher.state_dict()), before)
+        assert not any(p.requires_grad for p in teacher.parameters())
+    assert result.provenance["kd_weight"] > 0
+    assert type(result.model).__name__ == "Cascade"
+    moved = experiments._network(wanted).student.state_dict()
+    assert all(not torch.equal(v, moved[k]) for k, v in result.model.state_dict().items())
+
+
+def test_a_weight_that_is_given_is_the_weight():
+    given = experiments.run(replace(AT, weight=0.125), quiet=True)
+    assert given.provenance["kd_weight"] == 0.125
+    shares = [experiments.run(replace(AT, share=s), quiet=True) for s in (0.1, 0.2)]
+    weights = [r.provenance["kd_weight"] for r in shares]
+    assert weights[1] == pytest.approx(2 * weights[0])
+    default = experiments.run(AT, quiet=True)
+    assert default.provenance["kd_weight"] == weights[0]
+    assert same(weights_of(default), weights_of(shares[0]))
+
+
+@pytest.mark.parametrize(("name", "last"), [("at", (4, 0)), ("fitnets", (2, 0))])
+def test_two_phases_train_features_and_then_the_image(name, last):
+    """After the last tapped layer nothing moves, until the second phase moves all."""
+    features = replace(AT, method=name, joint=False)
+    first = experiments.run(features, quiet=True)
+    assert first.provenance["kd_weight"] is None
+    start = experiments._network(features).student
+    moved = {
+        (s, c)
+        for s in range(5)
+        for c in range(2)
+        if not torch.equal(
+            start.stages[s].convolutions[c].weight, first.model.stages[s].convolutions[c].weight
+        )
+    }
+    assert moved == {(s, c) for s in range(5) for c in range(2) if (s, c) <= last}
+    second = experiments.run(experiment(initial=features), quiet=True)
+    for (name, weight), before in zip(
+        second.model.named_parameters(), first.model.parameters(), strict=True
+    ):
+        assert not torch.equal(weight, before), name
+    losses = first.history["validation_loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
+
+
+def test_the_second_phase_starts_where_the_first_ended():
+    features = replace(AT, joint=False)
+    still = experiment(initial=features, schedule=replace(SHORT, epochs=1, rate=1e-30))
+    first, second = (experiments.run(e, quiet=True) for e in (features, still))
+    assert same(dict(first.model.state_dict()), dict(second.model.state_dict()))
+
+
+def test_a_student_starts_from_its_branches_and_its_parts_from_the_seed():
+    friendly = experiment(objective="sft", model="D3C5", student="D2C5")
+    still = replace(SHORT, epochs=1, rate=1e-30)
+    wanted = replace(AT, teacher=friendly, initial=friendly, method="fitnets", schedule=still)
+    result = experiments.run(wanted, quiet=True)
+    joint = experiments.find(friendly)
+    assert same(dict(result.model.state_dict()), dict(joint.student.state_dict()))
+    fresh = experiments._network(wanted).parts.state_dict()
+    assert same(dict(result.network.parts.state_dict()), dict(fresh))
+
+
 def test_the_fingerprint_ignores_comments_and_docstrings():
     plain = "def f(x):\n    return x + 1\n"
     dressed = '"""Why."""\n\n\ndef f(x):\n    """What."""\n    return x + 1  # how\n'
@@ -189,6 +431,49 @@ def test_the_fingerprint_ignores_comments_and_docstrings():
 
 
 # The settings that chapters share.
+
+
+def test_the_plan_names_every_method_from_both_teachers():
+    setting = Setting("smoke")
+    assert set(setting.names) <= set(PLAN)
+    assert set(METHOD_NAMES) == set(METHODS)
+    plain, friendly = setting.experiment("teacher"), setting.experiment("sft-teacher")
+    for name, rows in METHODS.items():
+        kd, sft_kd = setting.experiment(f"kd-{name}"), setting.experiment(f"sft-kd-{name}")
+        for e, teacher in ((kd, plain), (sft_kd, friendly)):
+            assert (e.objective, e.model, e.method) == ("distil", "D3C5", name)
+            assert (e.variant, e.joint, e.teacher) == ("paper", True, teacher)
+            assert (e.taps, e.weight, e.share) == (None, None, None)
+        assert (kd.initial, sft_kd.initial) == (None, friendly)
+        if "released" in rows:
+            assert setting.experiment(f"kd-{name}-released") == replace(kd, variant="released")
+        else:
+            with pytest.raises(InputError, match="unknown experiment"):
+                setting.experiment(f"kd-{name}-released")
+    assert setting.experiment("kd-at") == setting.experiment("kd")
+    random = setting.experiment("sft-kd-random")
+    assert random == replace(setting.experiment("sft-kd"), initial=None)
+
+
+def test_the_plan_differs_in_method_only():
+    setting = Setting("smoke", seed=3)
+    for name in PLAN:
+        e = setting.experiment(name)
+        assert (e.data, e.sampling, e.seed) == (setting.dataset, setting.sampling, 3)
+        if name != "student-long":
+            assert e.schedule == PROFILES["smoke"].schedule
+        for earlier in e.earlier:
+            assert earlier.data == e.data
+
+
+def test_two_phases_of_the_plan():
+    setting = Setting("smoke")
+    second = setting.experiment("kd-two-phase")
+    assert (second.objective, second.model) == ("reconstruct", "D3C5")
+    assert second.initial == replace(setting.experiment("kd"), joint=False)
+    friendly = setting.distil("ft", "sft-teacher", sft_start=True, share=0.3, seed=9)
+    assert (friendly.share, friendly.seed, friendly.method) == (0.3, 9, "ft")
+    assert friendly.initial == friendly.teacher == setting.experiment("sft-teacher")
 
 
 def test_the_plan_names_fair_controls():

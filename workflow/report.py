@@ -13,9 +13,10 @@ def main() -> None:
         path = build / "executed" / chapter.relative_to(setup_cell.ROOT).with_suffix(".json")
         record = json.loads(path.read_text())
         print(f"  {record['seconds']:6.1f} s  {chapter.relative_to(setup_cell.ROOT)}")
-    for path in sorted((build / "experiments").glob("*.json")):
+    for path in sorted((build / "experiments").rglob("*.json")):
         receipt = json.loads(path.read_text())
-        print(f"  {receipt['provenance']['seconds']:6.1f} s  training of {receipt['name']}")
+        seconds = receipt["provenance"]["seconds"]
+        print(f"  {seconds:6.1f} s  training of {receipt['name']} ({path.parent.name})")
     print(f"the book: {(build / 'site' / 'index.html').resolve()}   (make serve shows it)")
 
 

@@ -1,19 +1,46 @@
-"""Staged networks: teachers and students."""
+"""Networks: teachers and students in stages, and what the paper compares them with."""
+
+from functools import lru_cache
 
 import torch
-from torch import nn
 
 from sftkd_core.errors import InputError
 from sftkd_core.models.cascade import Cascade, CascadeStage
+from sftkd_core.models.cost import multiply_adds, parameter_count
+from sftkd_core.models.dagan import DAGAN
+from sftkd_core.models.mac import MACReconNet
+from sftkd_core.models.rdn import DCRDN
+from sftkd_core.models.residual import ResidualCNN
 from sftkd_core.models.staged import Staged
+from sftkd_core.models.unet import DCUNet, UNet
+from sftkd_core.models.vdsr import VDSR
 
-__all__ = ["NAMES", "Cascade", "CascadeStage", "Staged", "build", "check_name", "parameter_count"]
+__all__ = [
+    "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "DCUNet", "MACReconNet",
+    "ResidualCNN", "Staged", "UNet", "build", "check_name", "multiply_adds", "parameter_count",
+    "source_files", "structure",
+]  # fmt: skip
 
 _RECIPES = {
     "D5C5": lambda: Cascade(convolutions=5),
     "D4C5": lambda: Cascade(convolutions=4),
     "D3C5": lambda: Cascade(convolutions=3),
     "D2C5": lambda: Cascade(convolutions=2),
+    "DC-UNet": DCUNet,
+    "DC-UNet-3": lambda: DCUNet(cascades=3),
+    "DC-UNet-tiny": lambda: DCUNet(channels=8, pools=2),  # for two processor cores
+    "DC-RDN": DCRDN,
+    "MAC-ReconNet": MACReconNet,
+    "DAGAN": DAGAN,
+    "UNet": UNet,
+    "UNet-3-pools": lambda: UNet(pools=3),
+    "UNet-2-pools": lambda: UNet(pools=2),
+    "VDSR-12": lambda: VDSR(convolutions=12, stages=3),
+    "VDSR-11": lambda: VDSR(convolutions=11),
+    "VDSR-7": lambda: VDSR(convolutions=7),
+    "VDSR-4": lambda: VDSR(convolutions=4, stages=3),
+    "ResCNN-25": lambda: ResidualCNN(convolutions=25),
+    "ResCNN-15": lambda: ResidualCNN(convolutions=15),
 }
 NAMES = tuple(_RECIPES)
 
@@ -38,6 +65,19 @@ def check_name(name: str) -> None:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(NAMES)}")
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Number of trainable values."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+@lru_cache(maxsize=32)
+def structure(name: str) -> str:
+    """A network's layers in words, for the fingerprint of its results."""
+    return str(build(name, 0))
+
+
+@lru_cache(maxsize=32)
+def source_files(name: str) -> frozenset[str]:
+    """The files of this package that define a network, for the fingerprint of its results."""
+    package = __name__.partition(".")[0]
+    network = build(name, 0)
+    modules = {type(module).__module__ for module in network.modules()}
+    modules |= {base.__module__ for base in type(network).__mro__}
+    modules.add(f"{package}.models.thin")
+    own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
+    return frozenset(f"{name.replace('.', '/')}.py" for name in own)

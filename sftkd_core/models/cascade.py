@@ -9,6 +9,7 @@ from torch.nn.functional import relu
 from sftkd_core.consistency import Measurement, data_consistency
 from sftkd_core.errors import InputError
 from sftkd_core.models.staged import Staged
+from sftkd_core.models.thin import convolve
 
 
 class CascadeStage(nn.Module):
@@ -32,7 +33,9 @@ class CascadeStage(nn.Module):
         """``(..., b, 1, h, w) -> (..., b, 1, h, w)``; ``keep`` collects convolution outputs."""
         hidden = image.flatten(0, -4)  # branches join the batch: (... b, 1, h, w)
         for index, convolution in enumerate(self.convolutions):
-            hidden = convolution(relu(hidden) if index else hidden)
+            # what nobody keeps is overwritten: a convolution's output is not needed again
+            active = relu(hidden, inplace=keep is None) if index else hidden
+            hidden = convolve(convolution, active)
             if keep is not None:
                 keep.append(hidden)
         return data_consistency(hidden.view(image.shape), measurement, self.lam, self.form)

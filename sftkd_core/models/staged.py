@@ -12,9 +12,12 @@ class Staged(nn.Module):
     ``stage(state, measurement) -> state``) and override ``stem`` and ``head`` where the state is
     not an image. A state has shape ``(..., b, c, h, w)``; leading axes are branches that go
     through the same stage together (see ``sft.StudentFriendlyTeacher``).
+
+    ``state_channels`` is c between two stages: 1 for networks that pass images on.
     """
 
     stages: nn.ModuleList
+    state_channels: int = 1
 
     def stem(self, measurement: Measurement) -> Tensor:
         """The first state: the zero-filled magnitude image, ``(b, 1, h, w)``."""

@@ -1,0 +1,52 @@
+"""Correlation congruence (CC): how slices correlate under a kernel. Peng et al. (2019)."""
+
+from math import exp, factorial
+
+from torch import Tensor
+
+from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import slice_products
+
+GAMMA, ORDER = 0.4, 2
+TINY = 1e-24  # squared length of features that are taken for zero
+
+
+def cosines(rows: Tensor, columns: Tensor) -> Tensor:
+    """Cosines between the features of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    products = slice_products(rows, columns)
+    if rows is columns:
+        lengths = products.diagonal().clamp(min=TINY).sqrt()
+        return products / (lengths[:, None] * lengths)
+    lengths = (slice_products(x, x).diagonal().clamp(min=TINY).sqrt() for x in (rows, columns))
+    row_lengths, column_lengths = lengths
+    return products / (row_lengths[:, None] * column_lengths)
+
+
+def rbf_correlation(cosine: Tensor) -> Tensor:
+    """A Gaussian kernel of unit vectors from their cosines, as a Taylor series: equation (9).
+
+    ``exp(-gamma |u - v|^2) = exp(-2 gamma) * sum_p (2 gamma)^p / p! (u.v)^p``, here up to p = 2.
+    """
+    terms = ((2 * GAMMA) ** p / factorial(p) * cosine**p for p in range(ORDER + 1))
+    return exp(-2 * GAMMA) * sum(terms)
+
+
+def correlation_distance(student_cosines: Tensor, teacher_cosines: Tensor) -> Tensor:
+    """``1/b^2 ||C_S - C_T||_2^2`` of the kernel's correlations; cosines (b, b). Equation (7)."""
+    difference = rbf_correlation(student_cosines) - rbf_correlation(teacher_cosines)
+    return difference.square().sum() / len(difference) ** 2
+
+
+def image(features: Tensor) -> Tensor:
+    """The features in full precision, (b, c, h, w): the released code taps one-channel images."""
+    return precise(features)
+
+
+def released_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """The released code's form, from a common library; not the paper's. (b, c, h, w) each.
+
+    ``D_i D_{i+1}`` with ``D = |student - teacher|``, summed over channels, mean over pixels and
+    neighbours in the batch: it asks that neighbours do not err at the same pixels.
+    """
+    difference = (student - teacher).abs()
+    return (difference[:-1] * difference[1:]).sum(1).mean()

@@ -1,0 +1,69 @@
+"""Factor transfer (FT): a paraphrase of the teacher, translated. Kim, Park and Kwak (2018)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from sftkd_core.distillation.precision import precise
+
+RATE = 0.5  # the paper's k: channels of a factor over channels of the teacher
+
+
+def _layer(kind, before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        kind(before, after, kernel_size=3, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1)
+    )
+
+
+def _encoder(channels: int, factor: int) -> nn.Sequential:
+    return nn.Sequential(
+        _layer(nn.Conv2d, channels, channels),
+        _layer(nn.Conv2d, channels, factor),
+        _layer(nn.Conv2d, factor, factor),
+    )
+
+
+class Paraphraser(nn.Module):
+    """An autoencoder of the teacher's features, trained before the student: Section 3.1.
+
+    Three convolutions down to ``RATE`` times the channels (the *factor*), three transposed ones
+    back; 3 x 3, batch norm and leaky ReLU after each.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        factor = factor_channels(channels)
+        self.encoder = _encoder(channels, factor)
+        self.decoder = nn.Sequential(
+            _layer(nn.ConvTranspose2d, factor, factor),
+            _layer(nn.ConvTranspose2d, factor, channels),
+            _layer(nn.ConvTranspose2d, channels, channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Factors (b, k * c, h, w) of features (b, c, h, w)."""
+        return self.encoder(features)
+
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """The features again, through their factors; (b, c, h, w). Equation (1)."""
+        return self.decoder(self.encoder(features))
+
+
+def translator(student_channels: int, teacher_channels: int) -> nn.Module:
+    """The student's counterpart of the paraphraser's encoder; it learns beside the student."""
+    return _encoder(student_channels, factor_channels(teacher_channels))
+
+
+def factor_channels(channels: int) -> int:
+    """Channels of a factor of a teacher's layer."""
+    return max(1, round(RATE * channels))
+
+
+def unit_factor(factors: Tensor) -> Tensor:
+    """Factors as one vector of unit length a slice: (b, c, h, w) -> (b, c * h * w)."""
+    return normalize(precise(factors).flatten(1), dim=1)
+
+
+def factor_distance(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
+    """``||F_T/||F_T||_2 - F_S/||F_S||_2||_1`` per sample, mean over the batch. Equation (3)."""
+    return torch.linalg.vector_norm(student_factor - teacher_factor, ord=1, dim=1).mean()

@@ -1,0 +1,40 @@
+"""Flow of the solution procedure (FSP): how one layer leads to another. Yim et al. (2017)."""
+
+import torch
+from torch import Tensor, nn
+
+from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import channel_products
+from sftkd_core.errors import InputError
+
+
+def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
+    """``G_ij``, the mean over pixels of ``first_i * second_j``: equation (1).
+
+    first (b, c1, h, w), second (b, c2, h, w). Returns (b, c1, c2). One matrix product, so that
+    memory grows with the features and not with c1 * c2 * h * w.
+    """
+    if first.shape[2:] != second.shape[2:]:
+        raise InputError(
+            f"layers of {tuple(first.shape[2:])} and {tuple(second.shape[2:])} pixels have no flow "
+            "in common; tap two layers of one size"
+        )
+    pixels = first.shape[2] * first.shape[3]
+    return channel_products(first, second) / pixels
+
+
+def flow_distance(student_flow: Tensor, teacher_flow: Tensor) -> Tensor:
+    """Mean squared difference of flow matrices (b, c1, c2): equation (2), as a mean."""
+    return (student_flow - teacher_flow).square().mean()
+
+
+def channel_adapter(student_channels: int, teacher_channels: int) -> nn.Module | None:
+    """A learnt 1 x 1 convolution where channel counts differ (the paper has them equal)."""
+    if student_channels == teacher_channels:
+        return None
+    return nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False)
+
+
+def released_flow(first: Tensor, second: Tensor) -> Tensor:
+    """The released code's flow: of *squared* one-channel images of two stages, (b, 1, 1)."""
+    return flow_matrix(torch.square(precise(first)), torch.square(precise(second)))

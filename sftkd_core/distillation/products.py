@@ -1,0 +1,50 @@
+"""Inner products of features, between channels or between slices: the work of five methods.
+
+Written out because they are bound by memory: features stay in the precision and the layout
+(channels last) in which the network made them, sums are accumulated in at least float32, and the
+gradient comes back in the features' own precision. Nothing larger than the features is made.
+"""
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 19  # values that are converted to full precision at a time; they stay in the cache
+
+
+def channel_products(first: Tensor, second: Tensor) -> Tensor:
+    """``sum over pixels of first_i * second_j``: (b, c1, h, w), (b, c2, h, w) -> (b, c1, c2)."""
+    return _Products.apply(_pixels(first).transpose(1, 2), _pixels(second).transpose(1, 2))
+
+
+def slice_products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Inner products of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    pair = (_pixels(x).flatten(1)[None] for x in (rows, columns))
+    return _Products.apply(*pair)[0]
+
+
+def _pixels(features: Tensor) -> Tensor:
+    """(b, c, h, w) -> (b, h * w, c): without a copy where the layout is channels last."""
+    return features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(1, 2)
+
+
+class _Products(torch.autograd.Function):
+    """``A B^T``: (b, m, k), (b, n, k) -> (b, m, n), summed over k piece by piece."""
+
+    @staticmethod
+    def forward(context, a: Tensor, b: Tensor) -> Tensor:
+        context.save_for_backward(a, b)
+        precise = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+        step = max(1, CHUNK // max(1, a.shape[0] * max(a.shape[1], b.shape[1])))
+        total = torch.zeros(a.shape[0], a.shape[1], b.shape[1], dtype=precise, device=a.device)
+        for start in range(0, a.shape[2], step):
+            left, right = (x[:, :, start : start + step].to(precise) for x in (a, b))
+            total.baddbmm_(left, right.transpose(1, 2))
+        return total
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a, b = context.saved_tensors
+        wanted = context.needs_input_grad
+        to_a = (gradient.to(b.dtype) @ b).to(a.dtype) if wanted[0] else None
+        to_b = (gradient.transpose(1, 2).to(a.dtype) @ a).to(b.dtype) if wanted[1] else None
+        return to_a, to_b

@@ -1,0 +1,44 @@
+"""Neuron selectivity transfer (NST): channels as samples. Huang and Wang (2017)."""
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.products import channel_products
+
+TINY = 1e-24  # squared length of a channel that is taken for zero
+
+
+def selectivity(features: Tensor) -> Tensor:
+    """Each channel's map, of unit length: (b, c, h, w) -> (b, c, h * w). What NST compares."""
+    return normalize(precise(features).flatten(2), dim=2)
+
+
+def channels(features: Tensor) -> Tensor:
+    """The features themselves, (b, c, h, w): their lengths follow from the products below."""
+    return features
+
+
+def maximum_mean_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared MMD between two sets of ``selectivity`` maps, with the kernel ``(x . y)^2``.
+
+    Features (b, c, h, w), equal b, h, w. Equation (5) with the polynomial kernel of degree 2 and
+    c = 0 (Section 4.2.2); mean over the batch. All inner products of maps come from matrix
+    products of features, so that memory grows with the features and not with c * c * h * w.
+    """
+    own, theirs = channel_products(student, student), channel_products(teacher, teacher)
+    lengths, their_lengths = _lengths(own), _lengths(theirs)
+    between = channel_products(student, teacher)
+
+    def kernel(products: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        return (products / (rows[:, :, None] * columns[:, None])).square().mean()
+
+    return (
+        kernel(theirs, their_lengths, their_lengths)
+        + kernel(own, lengths, lengths)
+        - 2 * kernel(between, lengths, their_lengths)
+    )
+
+
+def _lengths(products: Tensor) -> Tensor:
+    return products.diagonal(dim1=1, dim2=2).clamp(min=TINY).sqrt()

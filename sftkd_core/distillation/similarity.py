@@ -1,0 +1,17 @@
+"""Similarity-preserving distillation (SP): which slices look alike. Tung and Mori (2019)."""
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from sftkd_core.distillation.products import slice_products
+
+
+def gram(rows: Tensor, columns: Tensor) -> Tensor:
+    """Inner products of the features of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    return slice_products(rows, columns)
+
+
+def similarity_distance(student_gram: Tensor, teacher_gram: Tensor) -> Tensor:
+    """``1/b^2 ||G_S - G_T||_F^2`` with rows scaled to unit length; both (b, b). Equation (4)."""
+    difference = normalize(student_gram, dim=1) - normalize(teacher_gram, dim=1)
+    return difference.square().sum() / len(difference) ** 2

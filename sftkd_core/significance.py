@@ -1,0 +1,116 @@
+"""Claims over several comparisons and several seeds: corrected tests, effect sizes, intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from sftkd_core.errors import InputError
+
+KEYS = ["seed", "subject", "slice"]
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P values corrected for their number by Holm's step-down method, in the order given.
+
+    A family of n comparisons whose corrected values are compared with alpha has a chance of at most
+    alpha to hold one false claim. Holm (1979).
+    """
+    p = np.asarray(p_values, dtype=float)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise InputError(f"p values are {p_values}; pass a list of numbers in [0, 1]")
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected
+
+
+def rank_biserial(differences: Sequence[float]) -> float:
+    """Effect size of a signed-rank test: +1 if all differences are positive, -1 if all negative.
+
+    The sum of ranks of the positive differences minus that of the negative, over both; 0 where
+    all are zero. Kerby (2014).
+    """
+    d = np.asarray(differences, dtype=float)
+    d = d[d != 0]
+    if d.size == 0:
+        return 0.0
+    ranks = stats.rankdata(np.abs(d))
+    return float((ranks * np.sign(d)).sum() / ranks.sum())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A paired difference ``a - b`` of a metric, over slices, subjects and seeds.
+
+    mean        of all slices
+    low, high   95 % interval over seeds: Student's t on the seeds' means; infinite for one seed
+    by_seed     the mean of each seed
+    p_subjects  two-sided Wilcoxon signed-rank test on the means of subjects, over all seeds
+    p_slices    the same on slices (the paper's), which takes slices of a subject for independent
+    effect      rank-biserial correlation of the subjects' means
+    """
+
+    mean: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+    p_subjects: float
+    p_slices: float
+    effect: float
+    subjects: int
+    slices: int
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval over seeds leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def paired(
+    a: pd.DataFrame, b: pd.DataFrame, metric: str = "psnr", confidence: float = 0.95
+) -> Verdict:
+    """Compare two tables of slices (columns seed, subject, slice, and the metric), paired by slice.
+
+    Seeds that only one of the tables has are left out. Raises ``InputError`` where none is shared,
+    or where the slices of a seed differ.
+    """
+    seeds = sorted(set(a["seed"]) & set(b["seed"]))
+    if not seeds:
+        raise InputError("the two tables share no seed; evaluate both with at least one in common")
+    a, b = (t[t["seed"].isin(seeds)].set_index(KEYS)[metric].sort_index() for t in (a, b))
+    if not a.index.equals(b.index):
+        raise InputError("the two tables hold different slices; evaluate both on the same test set")
+    difference = a - b
+    by_subject = difference.groupby(level=["seed", "subject"]).mean()
+    by_seed = difference.groupby(level="seed").mean()
+    low, high = _t_interval(by_seed.to_numpy(), confidence)
+    return Verdict(
+        mean=float(difference.mean()),
+        low=low,
+        high=high,
+        by_seed=tuple(by_seed),
+        p_subjects=_wilcoxon(by_subject.to_numpy()),
+        p_slices=_wilcoxon(difference.to_numpy()),
+        effect=rank_biserial(by_subject),
+        subjects=len(by_subject),
+        slices=len(difference),
+    )
+
+
+def _t_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    if len(values) < 2:
+        return -inf, inf
+    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1)
+    half /= sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def _wilcoxon(difference: np.ndarray) -> float:
+    if not difference.any():
+        return 1.0  # no difference at all: nothing to rank
+    return float(stats.wilcoxon(difference).pvalue)

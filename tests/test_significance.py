@@ -1,0 +1,182 @@
+"""Corrected tests, effect sizes and intervals against their definitions; sentences about them."""
+
+import doctest
+from itertools import pairwise
+from math import inf, isinf
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sftkd_core import significance, words
+from sftkd_core.errors import InputError
+from sftkd_core.metrics import Comparison
+from sftkd_core.significance import Verdict, holm, paired, rank_biserial
+
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+def test_holm_by_hand():
+    # sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04 -> 0.06 stays
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+    assert holm([0.02]) == pytest.approx([0.02])
+    assert holm([]).size == 0
+
+
+@given(P_VALUES)
+@settings(max_examples=60, deadline=None)
+def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni(p):
+    corrected = holm(p)
+    assert (corrected >= np.array(p)).all()
+    assert (corrected <= np.minimum(1, len(p) * np.array(p))).all()
+    assert all(a <= b for a, b in pairwise(corrected[np.argsort(p, kind="stable")]))
+    assert corrected[int(np.argmin(p))] == min(1, len(p) * min(p))
+    assert holm(p[::-1]) == pytest.approx(corrected[::-1])
+
+
+@given(P_VALUES, st.floats(0.001, 0.5))
+@settings(max_examples=60, deadline=None)
+def test_holm_rejects_step_by_step(p, alpha):
+    """From the smallest, against alpha / n, alpha / (n - 1), ..., until one is larger."""
+    rejected = set()
+    for step, index in enumerate(np.argsort(p, kind="stable")):
+        if p[index] * (len(p) - step) > alpha:
+            break
+        rejected.add(p[index])
+    assert {p[i] for i in np.flatnonzero(holm(p) <= alpha)} == rejected
+
+
+@pytest.mark.parametrize("wrong", [[0.1, 1.2], [-0.1], [float("nan")], [[0.1]], 0.1])
+def test_holm_refuses_what_are_no_p_values(wrong):
+    with pytest.raises(InputError, match=r"p values are .*pass a list of numbers in \[0, 1\]"):
+        holm(wrong)
+
+
+def slow_rank_biserial(differences):
+    """Walsh averages: share of pairs (i <= j) whose sum is positive, less that of negative ones."""
+    d = [x for x in differences if x != 0]
+    sums = [d[i] + d[j] for i in range(len(d)) for j in range(i, len(d))]
+    return sum(np.sign(sums)) / len(sums) if d else 0.0
+
+
+@given(st.lists(st.integers(-20, 20), max_size=15))
+@settings(max_examples=80, deadline=None)
+def test_rank_biserial_is_its_definition(differences):
+    assert rank_biserial(differences) == pytest.approx(slow_rank_biserial(differences))
+    assert -1 <= rank_biserial(differences) <= 1
+    assert rank_biserial([-x for x in differences]) == pytest.approx(-rank_biserial(differences))
+
+
+def test_rank_biserial_at_its_ends():
+    assert rank_biserial([1, 2, 3]) == 1
+    assert rank_biserial([-1, -2, -3, 0]) == -1
+    assert rank_biserial([0, 0]) == rank_biserial([]) == 0
+    assert rank_biserial([-1, 2, 3]) == pytest.approx((2 + 3 - 1) / 6)
+
+
+def table(seeds, shift=0.0, spread=0.3, subjects=5, slices=4, noise=0):
+    rows = []
+    for seed in seeds:
+        draw = np.random.default_rng((seed, noise))
+        for subject in range(subjects):
+            for index in range(slices):
+                common = 30 + 2 * subject + 0.1 * index
+                rows.append((seed, subject, index, common + shift + spread * draw.normal()))
+    return pd.DataFrame(rows, columns=["seed", "subject", "slice", "psnr"])
+
+
+def test_paired_against_scipy():
+    a, b = table(range(4), shift=0.2), table(range(4), noise=1)
+    found = paired(a.sample(frac=1, random_state=0), b)  # rows in any order
+    difference = a["psnr"] - b["psnr"]
+    by_subject = [difference[part.index].mean() for _, part in a.groupby(["seed", "subject"])]
+    by_seed = [difference[a["seed"] == seed].mean() for seed in range(4)]
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(by_seed), scale=stats.sem(by_seed))
+    assert found.mean == pytest.approx(difference.mean())
+    assert found.by_seed == pytest.approx(by_seed)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.p_subjects == pytest.approx(stats.wilcoxon(by_subject).pvalue)
+    assert found.p_slices == pytest.approx(stats.wilcoxon(difference).pvalue)
+    assert found.effect == pytest.approx(slow_rank_biserial(by_subject))
+    assert (found.subjects, found.slices) == (20, 80)
+    narrower = paired(a, b, confidence=0.5)
+    assert narrower.high - narrower.low < found.high - found.low
+
+
+def test_another_metric():
+    a, b = table([0, 1]), table([0, 1], noise=1)
+    renamed = [t.rename(columns={"psnr": "ssim"}) for t in (a, b)]
+    assert paired(*renamed, metric="ssim") == paired(a, b)
+
+
+def test_one_seed_has_no_interval():
+    found = paired(table([3], shift=5), table([3], noise=1))
+    assert isinf(found.low)
+    assert isinf(found.high)
+    assert not found.clear
+    assert len(found.by_seed) == 1
+
+
+def test_only_seeds_in_common_count():
+    a, b = table([0, 1, 2], shift=1), table([1, 2, 5], noise=1)
+    inner = paired(table([1, 2], shift=1), table([1, 2], noise=1))
+    assert paired(a, b) == inner
+    with pytest.raises(InputError, match="share no seed"):
+        paired(table([0]), table([1]))
+
+
+def test_other_slices_are_refused():
+    a, b = table([0, 1]), table([0, 1])
+    with pytest.raises(InputError, match="different slices"):
+        paired(a, b.iloc[:-1])
+
+
+def test_no_difference_at_all():
+    found = paired(table([0, 1]), table([0, 1]))
+    assert (found.mean, found.p_subjects, found.p_slices, found.effect) == (0, 1, 1, 0)
+    assert (found.low, found.high) == (0, 0)
+    assert not found.clear
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    """Of 400 intervals over five seeds at 80 %, about 80 % hold the true difference."""
+    draw = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        low, high = significance._t_interval(0.1 + draw.normal(size=5), 0.8)
+        held += low <= 0.1 <= high
+    assert abs(held / 400 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 400)
+
+
+# Sentences
+
+
+def verdict(mean, low, high):
+    return Verdict(mean, low, high, (mean,), 0.5, 0.5, 0.0, 10, 80)
+
+
+@pytest.mark.parametrize("of", [verdict, lambda *x: Comparison(*x, 0.01, 0.01, 80, 10)])
+@pytest.mark.parametrize(("numbers", "sentence"), [
+    ((0.1, 0.05, 0.15), "**a** is ahead of **b** by 0.10 dB (95 % interval +0.05 to +0.15)"),
+    ((-0.1, -0.15, -0.05), "**a** is behind **b** by 0.10 dB (95 % interval -0.15 to -0.05)"),
+    ((0.1, -0.05, 0.25),
+     "**a** and **b** cannot be told apart (+0.10 dB, 95 % interval -0.05 to +0.25)"),
+])  # fmt: skip
+def test_a_verdict_is_no_stronger_than_its_interval(of, numbers, sentence):
+    assert words.verdict("a", "b", of(*numbers)) == sentence
+
+
+def test_a_verdict_of_one_seed_and_other_units():
+    one = words.verdict("a", "b", verdict(0.1, -inf, inf))
+    assert one == "**a** minus **b** is +0.10 dB, with one seed: no interval"
+    other = words.verdict("a", "b", verdict(0.0123, 0.01, 0.02), unit="SSIM", digits=3)
+    assert other == "**a** is ahead of **b** by 0.012 SSIM (95 % interval +0.010 to +0.020)"
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(words).attempted >= 1
+    assert doctest.testmod(words).failed == 0
