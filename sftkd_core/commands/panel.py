@@ -56,7 +56,8 @@ class Panel:
             axis.set_title(title, fontsize=10)
         for line, (index, pictures) in zip(axes, rows.items(), strict=True):
             line[0].set_ylabel(f"slice {index}", fontsize=9)
-            brightest = float(pictures[0].max()) or 1.0
+            # over the target's maximum; without a target, over the reconstruction's
+            brightest = float(pictures[0 if self.has_target else -1].max()) or 1.0
             for axis, picture, title in zip(line, pictures, titles, strict=True):
                 self._show(figure, axis, picture / brightest, title)
         for axis in axes.flat:

@@ -40,7 +40,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     check_model(setting, options.model)
     scan = open_scan(source, options.dataset, options.order)
     mask = _mask(scan, setting, options.mask)
-    print(f"{source}: {scan.note} of {scan.height} x {scan.width}", flush=True)
+    print(f"{source}: {scan.note}; {scan.height} x {scan.width} pixels", flush=True)
     trained = find_or_train(setting, options.model)
     _warn_of_acceleration(trained, mask)
     panel = Panel(scan.count, scan.aspect) if panel_path else None
