@@ -5,6 +5,7 @@ file that takes longer than seconds, or memory beyond the limit is seen, and an 
 processes, connections, unpickling and writing elsewhere. Set SFTKD_MUTATIONS to multiply them.
 """
 
+import faulthandler
 import gzip
 import io
 import json
@@ -107,7 +108,7 @@ def prepared_files() -> tuple[bytes, bytes]:
 
 
 def store_files() -> tuple[bytes, bytes]:
-    store.put("entry", weights(), {"history": [], "provenance": {}})
+    store.put("entry", weights(), {"history": [], "provenance": {}}, "code")
     place = storage.home() / "store" / "entry"
     return (place / "result.json").read_bytes(), (place / "weights.safetensors").read_bytes()
 
@@ -136,7 +137,7 @@ def read_fastmri(folder: Path) -> None:
 def read_store(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = store.find("entry")
+        found = store.find("entry", "code")
     assert found is None or isinstance(found[0], dict)
 
 
@@ -302,6 +303,7 @@ def _confine(folder: Path) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (300, 300))  # where a library hears no signal
     allowed = (str(folder), str(folder.parent), "/dev/null", str(storage.home()))

@@ -372,6 +372,14 @@ def test_kdmri_s_form_round_trips_with_a_published_mask(raw, tmp_path):
     np.testing.assert_array_equal(saved, mask)
 
 
+def test_a_mask_names_the_folder_by_its_acceleration(raw, tmp_path):
+    prepare("acdc", raw, report=quiet)
+    for count, level in ((37, "4x"), (30, "5x"), (60, "2.5x")):
+        mask = np.arange(150) < count
+        paths = export_kdmri("acdc", tmp_path / level, mask=mask, report=quiet)
+        assert paths[0].parent.name == f"acc_{level}"
+
+
 def test_exports_that_cannot_be_are_refused(raw, tmp_path):
     with pytest.raises(InputError, match="is not prepared"):
         export_kdmri("acdc", tmp_path / "base")
