@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sftkd_core import experiments, sft, store
+from sftkd_core import experiments, store
 from sftkd_core import models as networks
 from sftkd_core.errors import InputError
 from sftkd_core.hardware import pick_device
@@ -32,9 +32,8 @@ class Trained:
 def models(options: argparse.Namespace) -> None:
     """List the trained networks: yours, and those that come with the book."""
     print(f"{'':44}{'data':>8}{'size':>6}{'R':>6}{'seed':>6}{'dB':>8}")
-    yours = store.folder("any").parent
     for name, place in entries().items():
-        print(f"{name:44}{_row(place)}  {'yours' if place.parent == yours else 'shipped'}")
+        print(f"{name:44}{_row(place)}  {'yours' if _is_yours(place) else 'shipped'}")
     print(
         "dB: best PSNR on its validation slices. Each of these names, or its beginning, serves as"
     )
@@ -56,7 +55,7 @@ def find_or_train(setting: Setting, name: str) -> Trained:
     if not _planned(setting, name):
         return _from_entry(_entry_name(name), setting.device)
     experiment = setting.experiment(name)
-    if experiments.find(experiment, setting.device) is None:
+    if not experiments.exists(experiment):
         data = setting.dataset.name
         learns = {"brain": "synthetic brains", "cardiac": "synthetic hearts"}.get(data, data)
         print(
@@ -105,26 +104,37 @@ def _entry_name(name: str) -> str:
 
 
 def _from_entry(name: str, device: str) -> Trained:
-    """A stored network; what it is stands in its record."""
-    found = store.find(name)
+    """A stored network: what it is stands in its record, which code trained it does not matter."""
+    place = entries()[name]
+    found = store._read(place, shipped=not _is_yours(place))
     if found is None:
-        raise InputError(f"entry {name} cannot be used (damaged, or SFTKD_STALE=redo is set)")
+        raise InputError(f"entry {name} is damaged; train it again, or choose another")
     weights, record = found
     try:
         described = record["provenance"]["experiment"]
-        network = networks.build(described["model"])
-        if described.get("student"):
-            network = sft.StudentFriendlyTeacher(network, networks.build(described["student"]))
-        network.load_state_dict(weights)
+        if described["objective"] == "paraphrase":
+            raise InputError(f"entry {name} is no network that reconstructs; choose another")
+        model = networks.build(described["model"])
+        model.load_state_dict(_own(weights, described["objective"]))
         acceleration = described["sampling"]["acceleration"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"entry {name} does not fit this version of the library ({type(error).__name__}); "
             "train it again"
         ) from None
-    model = network.teacher if described.get("student") else network
     model.to(pick_device(device), memory_format=torch.channels_last).eval()
     return Trained(name, model, acceleration)
+
+
+def _own(weights: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
+    """Those of the network that reconstructs: beside it a teacher's branches or a distiller."""
+    prefix = {"sft": "teacher.", "distil": "student."}.get(objective, "")
+    own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    return own or weights  # distilled students were once stored alone
+
+
+def _is_yours(place: Path) -> bool:
+    return place.parent == store.folder("any").parent
 
 
 def _row(place: Path) -> str:
