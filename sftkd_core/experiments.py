@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,24 @@ class Experiment:
             if (getattr(self, name) is not None) != needed:
                 verb = "needs" if needed else "takes no"
                 raise InputError(f'an experiment of objective "{self.objective}" {verb} {name}')
+        self._check_distillation()
+
+    def _check_distillation(self) -> None:
+        """Contradictions among the fields that only "distil" has a use for."""
+        if self.objective != "distil" and (self.weight, self.share, self.joint) != (
+            None,
+            None,
+            True,
+        ):
+            raise InputError(
+                f'an experiment of objective "{self.objective}" takes no weight, share or joint'
+            )
+        if self.weight is not None and self.share is not None:
+            raise InputError("give the KD term a weight or a share, not both")
+        for name in ("weight", "share"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise InputError(f"{name} is {value}; it must be a positive number")
         if self.method is not None:
             smallest = self.row.smallest
             if self.schedule.batch < smallest:
@@ -117,6 +136,8 @@ class Experiment:
                     f"batches of {self.schedule.batch} slices: {self.method!r} compares slices "
                     f"with each other; use batches of at least {smallest}"
                 )
+            if self.share == self.row.share:  # one experiment, one key
+                object.__setattr__(self, "share", None)
 
     @property
     def row(self) -> distillation.Method:

@@ -71,6 +71,7 @@ def test_the_chapters_are_those_of_the_map():
         "attention_transfer", "sft_training", "sft_kd",
         "fitnets", "similarity", "flow", "correlation", "probabilities", "factors", "selectivity",
         "taps", "weights",
+        "initialisation",
         "table_1",
         "your_volume",
     ]  # fmt: skip

@@ -15,7 +15,7 @@ import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
 from sftkd_core import experiments, sft, store
-from sftkd_core.distillation import METHODS
+from sftkd_core.distillation import METHODS, SHARE
 from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Sampling, Schedule
@@ -74,6 +74,8 @@ def test_keys_tell_everything_apart_and_are_the_same_everywhere():
     ({"student": "D2C5"}, "takes no student"),
     ({"objective": "distil", "method": "at"}, "needs teacher"),
     ({"objective": "distil", "teacher": 0, "method": "magic"}, "magic"),
+    ({"share": 0.2}, "takes no weight, share or joint"),
+    ({"joint": False}, "takes no weight, share or joint"),
     ({"objective": "paraphrase", "teacher": 0}, "needs method"),
     ({"method": "at"}, "takes no method"),
     ({"objective": "distil", "teacher": 0, "method": "ft", "variant": "released"}, "no variant"),
@@ -370,14 +372,29 @@ def test_every_method_trains_and_leaves_its_teacher_alone(name, monkeypatch):
 
 
 def test_a_weight_that_is_given_is_the_weight():
+    assert replace(AT, share=SHARE) == AT  # one experiment, one key
     given = experiments.run(replace(AT, weight=0.125), quiet=True)
     assert given.provenance["kd_weight"] == 0.125
-    shares = [experiments.run(replace(AT, share=s), quiet=True) for s in (0.1, 0.2)]
+    shares = [experiments.run(replace(AT, share=s), quiet=True) for s in (SHARE, 2 * SHARE)]
     weights = [r.provenance["kd_weight"] for r in shares]
     assert weights[1] == pytest.approx(2 * weights[0])
     default = experiments.run(AT, quiet=True)
     assert default.provenance["kd_weight"] == weights[0]
     assert same(weights_of(default), weights_of(shares[0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": 0.0}, "weight is 0.0"),
+        ({"share": -1.0}, "share is -1.0"),
+        ({"share": float("nan")}, "share is nan"),
+        ({"share": 0.5, "weight": 0.5}, "not both"),
+    ],
+)
+def test_weights_that_mean_nothing_are_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        replace(AT, **changes)
 
 
 @pytest.mark.parametrize(("name", "last"), [("at", (4, 0)), ("fitnets", (2, 0))])

@@ -23,7 +23,7 @@ def cosines(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def rbf_correlation(cosine: Tensor) -> Tensor:
-    """A Gaussian kernel of unit vectors from their cosines, as a Taylor series: equation (9).
+    """A Gaussian kernel of unit vectors from their cosines, as a Taylor series.
 
     ``exp(-gamma |u - v|^2) = exp(-2 gamma) * sum_p (2 gamma)^p / p! (u.v)^p``, here up to p = 2.
     """
@@ -32,7 +32,7 @@ def rbf_correlation(cosine: Tensor) -> Tensor:
 
 
 def correlation_distance(student_cosines: Tensor, teacher_cosines: Tensor) -> Tensor:
-    """``1/b^2 ||C_S - C_T||_2^2`` of the kernel's correlations; cosines (b, b). Equation (7)."""
+    """``1/b^2 ||C_S - C_T||_2^2`` of the kernel's correlations; cosines (b, b)."""
     difference = rbf_correlation(student_cosines) - rbf_correlation(teacher_cosines)
     return difference.square().sum() / len(difference) ** 2
 

@@ -24,7 +24,7 @@ def _encoder(channels: int, factor: int) -> nn.Sequential:
 
 
 class Paraphraser(nn.Module):
-    """An autoencoder of the teacher's features, trained before the student: Section 3.1.
+    """An autoencoder of the teacher's features, trained before the student.
 
     Three convolutions down to ``RATE`` times the channels (the *factor*), three transposed ones
     back; 3 x 3, batch norm and leaky ReLU after each.
@@ -45,7 +45,7 @@ class Paraphraser(nn.Module):
         return self.encoder(features)
 
     def reconstruct(self, features: Tensor) -> Tensor:
-        """The features again, through their factors; (b, c, h, w). Equation (1)."""
+        """The features again, through their factors; (b, c, h, w)."""
         return self.decoder(self.encoder(features))
 
 
@@ -65,5 +65,5 @@ def unit_factor(factors: Tensor) -> Tensor:
 
 
 def factor_distance(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
-    """``||F_T/||F_T||_2 - F_S/||F_S||_2||_1`` per sample, mean over the batch. Equation (3)."""
+    """``||F_T/||F_T||_2 - F_S/||F_S||_2||_1`` per sample, mean over the batch."""
     return torch.linalg.vector_norm(student_factor - teacher_factor, ord=1, dim=1).mean()

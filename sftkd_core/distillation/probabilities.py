@@ -1,6 +1,6 @@
 """Probabilistic knowledge transfer (PKT): neighbourhoods as probabilities.
 
-Passalis and Tefas (2018), equations (3) to (6), with the cosine kernel.
+Passalis and Tefas (2018), with the cosine kernel.
 """
 
 import torch

@@ -22,8 +22,8 @@ def channels(features: Tensor) -> Tensor:
 def maximum_mean_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared MMD between two sets of ``selectivity`` maps, with the kernel ``(x . y)^2``.
 
-    Features (b, c, h, w), equal b, h, w. Equation (5) with the polynomial kernel of degree 2 and
-    c = 0 (Section 4.2.2); mean over the batch. All inner products of maps come from matrix
+    Features (b, c, h, w), equal b, h, w. The publication's polynomial kernel of degree 2 with
+    c = 0; mean over the batch. All inner products of maps come from matrix
     products of features, so that memory grows with the features and not with c * c * h * w.
     """
     own, theirs = channel_products(student, student), channel_products(teacher, teacher)

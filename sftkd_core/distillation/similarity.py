@@ -12,6 +12,6 @@ def gram(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def similarity_distance(student_gram: Tensor, teacher_gram: Tensor) -> Tensor:
-    """``1/b^2 ||G_S - G_T||_F^2`` with rows scaled to unit length; both (b, b). Equation (4)."""
+    """``1/b^2 ||G_S - G_T||_F^2`` with rows scaled to unit length; both (b, b)."""
     difference = normalize(student_gram, dim=1) - normalize(teacher_gram, dim=1)
     return difference.square().sum() / len(difference) ** 2
