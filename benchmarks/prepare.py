@@ -23,7 +23,7 @@ from sftkd_core.data import nifti_folder
 from sftkd_core.data.prepare import prepare_one
 from sftkd_core.data.source import Source
 
-ROUNDS = 9
+ROUNDS = 15
 
 
 def main() -> None:
@@ -44,10 +44,15 @@ def main() -> None:
                 path.unlink()
         print(f"{scan.name}: {len(unpacked) / 1e6:.1f} MB unpacked, {size / 1e6:.1f} MB prepared")
         for name, times in rows.items():
-            rate = len(unpacked) / 1e6 / min(times)
-            print(f"{name:20} {min(times):.3f} s (best of {ROUNDS}), {rate:6.1f} MB/s unpacked")
+            rate = len(unpacked) / 1e6 / np.median(times)
+            print(
+                f"{name:20} {min(times):.3f} to {max(times):.3f} s, median {np.median(times):.3f} s"
+                f" = {rate:.0f} MB/s unpacked"
+            )
         for name in ("raw", "raw, unpacked bytes"):
-            print(f"prepare runs at {min(rows[name]) / min(rows['prepare']):.0%} of {name}")
+            shares = np.divide(rows[name], rows["prepare"])  # of the same round
+            low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
+            print(f"prepare runs at {middle:.0%} ({low:.0%} to {high:.0%}) of {name}")
 
 
 def prepare_scan(scan: Path, output: Path) -> None:

@@ -19,7 +19,7 @@ from sftkd_core.errors import InputError
 VOXELS = 2**27  # of one volume: 512 x 512 x 512; as float32 half a gibibyte
 LIMIT = 8 * VOXELS  # bytes of one volume in its own numbers
 SLICE = 2**21  # points of one slice of k-space
-_BLOCK = 1 << 22
+_BLOCK = 1 << 18
 _NPY_HEADER = 10_000  # characters; numpy's own limit
 
 

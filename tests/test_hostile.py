@@ -100,7 +100,7 @@ def checkpoint_file(archive=True) -> bytes:
 def prepared_files() -> tuple[bytes, bytes]:
     images = np.random.default_rng(0).random((2, 16, 16), np.float32)
     entry = {
-        "subject": "a", "file": "a.npy", "key": "k", "sha256": prepared.digest_of(images),
+        "subject": "a", "file": "a.npy", "key": "k", "crc32": prepared.checksum(images),
         "shape": [2, 16, 16], "dtype": "float32", "scaling": "slice", "split": "test",
     }  # fmt: skip
     manifest = {"version": 1, "name": "acdc", "subjects": [entry]}

@@ -1,5 +1,6 @@
 """From a folder as downloaded to a prepared data set, and on to experiments and to KD-MRI."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -17,7 +19,8 @@ import torch
 
 from sftkd_core import masks
 from sftkd_core.data import SHORT_NAMES, Dataset, prepared
-from sftkd_core.data.prepare import export_kdmri, prepare
+from sftkd_core.data.prepare import FORMAT, export_kdmri, prepare
+from sftkd_core.data.source import Found, Source
 from sftkd_core.errors import InputError
 from sftkd_core.settings import Setting
 
@@ -155,7 +158,7 @@ def test_a_changed_source_or_a_damaged_result_is_made_again(raw, tmp_path):
     different = [
         e["subject"]
         for e, f in zip(changed["subjects"], first["subjects"], strict=True)
-        if e["sha256"] != f["sha256"]
+        if e["crc32"] != f["crc32"]
     ]
     assert different == ["patient001"]
     assert Dataset(str(out)).fingerprint() != before
@@ -261,6 +264,38 @@ def test_unreadable_files_are_named(raw, tmp_path, monkeypatch):
     lines = []
     prepare("acdc", raw, tmp_path / "out", report=lines.append)
     assert any("frame01.nii.gz cannot be read (Permission denied)" in line for line in lines)
+
+
+def test_a_worker_that_dies_is_one_clear_line(raw, tmp_path, monkeypatch):
+    frame = next(raw.rglob("*frame01.nii.gz"))
+    dying = [Source(name, None, (frame,), partial(os._exit, 9), name) for name in ("a", "b")]
+    found = Found(dying, [])
+    broken = dataclasses.replace(FORMAT["nifti"], find=lambda folder: found)
+    monkeypatch.setitem(FORMAT, "nifti", broken)
+    with pytest.raises(InputError, match=r"a worker was killed while reading one of [ab]"):
+        prepare("nifti", raw, tmp_path / "out", jobs=2, report=quiet)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read as Linux tells it")
+def test_memory_is_that_of_one_volume(tmp_path, environment):
+    for number in range(8):
+        values = miniatures.volume(number, (200, 200, 200))  # 16 MB, 32 MB as float32
+        miniatures.write_nifti(tmp_path / "raw" / f"{number}.nii", values)
+    code = f"""
+from pathlib import Path
+from sftkd_core.data.prepare import prepare
+def now(field):
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(field + ":")[1].split()[0]) / 1024
+before = now("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+prepare("nifti", {str(tmp_path / "raw")!r}, {str(tmp_path / "out")!r}, report=lambda line: None)
+print(now("VmHWM") - before)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 120  # MB; all eight volumes are 384
 
 
 def test_archives_are_to_be_unpacked(tmp_path):

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -315,14 +315,12 @@ def prepare_one(source: Source, output: Path, size: int | None, scaling: str) ->
             return f"its slices have {images.shape[1]} x {images.shape[2]} pixels; at least 16 x 16"
     except InputError as error:
         return str(error)
-    with ThreadPoolExecutor(1) as helper:  # the disk and the processor work at the same time
-        digest = helper.submit(prepared.digest_of, images)
-        prepared.write_subject(path, images)
+    prepared.write_subject(path, images)
     entry = {
         "subject": source.subject,
         "file": path.name,
         "key": key,
-        "sha256": digest.result(),
+        "crc32": prepared.checksum(images),
         "shape": list(images.shape),
         "dtype": str(images.dtype),
         "scaling": scaling,

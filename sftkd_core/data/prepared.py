@@ -1,11 +1,13 @@
 """A prepared data set: a folder with ``manifest.json`` and one ``.npy`` file a subject.
 
-The manifest says of each subject its file with SHA-256, shape, scaling, split, and the source files
-with theirs. Nothing in it is trusted: files must lie in the folder, and be what it says.
+The manifest says of each subject its file with a checksum, shape, scaling, split, and its source
+files with their SHA-256. The checksum (CRC-32) finds damage; what a subject was made from, and how,
+is in its key. Nothing in it is trusted: files must lie in the folder, and be what it says.
 """
 
 import hashlib
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ def is_entry(entry) -> bool:
     """Whether something read as JSON describes a subject."""
     if not isinstance(entry, dict):
         return False
-    texts = ("subject", "file", "sha256", "dtype", "scaling", "key")
+    texts = ("subject", "file", "crc32", "dtype", "scaling", "key")
     if not all(isinstance(entry.get(name), str) for name in texts):
         return False
     shape, file = entry.get("shape"), entry["file"]
@@ -66,7 +68,7 @@ def read_note(path: Path) -> dict | None:
 
 
 def read_subject(folder: str | Path, entry: dict) -> np.ndarray:
-    """A subject's slices (n, h, w), float32 in [0, 1] or complex64, checked against its SHA-256."""
+    """A subject's slices (n, h, w), float32 in [0, 1] or complex64; a damaged one is refused."""
     path = Path(folder) / entry["file"]
     if path.is_symlink():
         raise InputError(f"{path} is a link; prepare the data set again")
@@ -77,7 +79,7 @@ def read_subject(folder: str | Path, entry: dict) -> np.ndarray:
             f"{path} has shape {array.shape} and type {array.dtype}, not what the manifest says; "
             "prepare the data set again"
         )
-    if digest_of(array) != entry["sha256"]:
+    if checksum(array) != entry["crc32"]:
         raise InputError(f"{path} is damaged (its checksum differs); prepare the data set again")
     files.check_finite(array, path)
     return np.array(array)
@@ -93,15 +95,15 @@ def write_subject(path: Path, images: np.ndarray) -> None:
     storage.write_bytes(path, start, memoryview(images).cast("B"))
 
 
-def digest_of(images: np.ndarray) -> str:
-    """The SHA-256 of an array's values."""
-    return hashlib.sha256(np.ascontiguousarray(images)).hexdigest()
+def checksum(images: np.ndarray) -> str:
+    """The CRC-32 of an array's values, in hexadecimal."""
+    return f"{zlib.crc32(memoryview(np.ascontiguousarray(images)).cast('B')):08x}"
 
 
 def fingerprint(folder: str | Path) -> str:
-    """A hash of all subjects' contents and splits, from the manifest alone."""
+    """A hash of all subjects, their sources and their splits, from the manifest alone."""
     subjects = read_manifest(folder)["subjects"]
-    content = sorted((entry["subject"], entry["split"], entry["sha256"]) for entry in subjects)
+    content = sorted([entry[f] for f in ("subject", "split", "key", "crc32")] for entry in subjects)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
