@@ -1,159 +1,181 @@
-"""The command line: ``python -m sftkd_core train | evaluate | reconstruct``."""
+"""The command line: ``python -m sftkd_core COMMAND``; see ``--help``."""
 
 import argparse
-import json
 import sys
-import time
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
-
-from sftkd_core import __version__, experiments, metrics, storage
-from sftkd_core.consistency import measure
-from sftkd_core.data import nifti
+from sftkd_core import __version__
+from sftkd_core.commands.evaluate import evaluate
+from sftkd_core.commands.export import export
+from sftkd_core.commands.models import models
+from sftkd_core.commands.prepare import prepare
+from sftkd_core.commands.reconstruct import reconstruct
+from sftkd_core.commands.train import train
+from sftkd_core.data.prepare import FORMATS, SCALINGS
 from sftkd_core.errors import InputError
+from sftkd_core.scans import KINDS, ORDERS
 from sftkd_core.settings import ALIASES, PLAN, PROFILES, Setting
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong word is one line, without the usage above it."""
+
+    def error(self, message: str):
+        """Raise ``InputError``."""
+        raise InputError(f'{message}; see "{self.prog} --help"')
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 on success, 2 with one line on standard error for a wrong input."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         options.command(options)
-    except (InputError, storage.StorageError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:  # an OSError is a disk or a permission
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: not enough memory; pass a smaller scan or a smaller --size", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last finished epoch", file=sys.stderr)
+        print(
+            "stopped; no output is half-written, and the same command goes on training from the "
+            "last finished epoch",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
 
-def train(options: argparse.Namespace) -> None:
-    """Train an experiment of the plan (and those it builds on), or find it finished."""
-    setting = _setting(options)
-    started = time.perf_counter()
-    result = setting.run(options.name)
-    best = result.history["validation_psnr"][result.history["validation_loss"].idxmin()]
-    print(
-        f"{options.name}: {result.experiment.name}, {len(result.history)} epochs, validation "
-        f"{best:.2f} dB; trained in {result.seconds:.0f} s, here in "
-        f"{time.perf_counter() - started:.0f} s"
-    )
-    if options.receipt:
-        receipt = {
-            "name": options.name,
-            "entry": result.experiment.name,
-            "best_validation_psnr": float(best),
-            "provenance": result.provenance,
-        }
-        storage.write_bytes(options.receipt, json.dumps(receipt, indent=1).encode())
-
-
-def evaluate(options: argparse.Namespace) -> None:
-    """Print the metrics of experiments on the test set; write them slice by slice as CSV."""
-    setting = _setting(options)
-    names = options.names or ["student"]
-    for name in names:
-        if name != "zero-filled":
-            setting.experiment(name)  # a wrong name is noticed before anything is trained
-    print(setting.describe())
-    tables = {name: setting.evaluate(name) for name in dict.fromkeys(["zero-filled", *names])}
-    columns = list(metrics.METRICS)
-    print(f"{'':16}" + "".join(f"{column:>10}" for column in columns))
-    for name, table in tables.items():
-        means = table[columns].mean()
-        print(f"{name:16}" + "".join(f"{means[column]:10.4g}" for column in columns))
-    if options.csv:
-        rows = [table.assign(method=name) for name, table in tables.items()]
-        text = "".join(r.to_csv(index=False, header=not i) for i, r in enumerate(rows))
-        storage.write_bytes(options.csv, text.encode())
-        print(f"slice by slice: {options.csv}")
-
-
-def reconstruct(options: argparse.Namespace) -> None:
-    """Undersample a NIfTI volume slice by slice and reconstruct it."""
-    nifti.check_output(options.output)
-    if Path(options.output).resolve() == Path(options.input).resolve():
-        raise InputError(f"output {options.output} is the input; choose another name")
-    stack = nifti.load_nifti(options.input)
-    setting = _setting(options)
-    experiment = setting.experiment(options.model)
-    mask = setting.sampling.mask(stack.images.shape[-2])
-    if experiments.find(experiment, options.device) is None:
-        print(
-            f"no trained {options.model} of profile {options.profile} at acceleration "
-            f"{setting.acceleration} yet: training it first, on synthetic brains",
-            flush=True,
-        )
-    model = experiments.run(experiment, options.device).model
-    measurement = measure(stack.images, mask)
-    images = experiments.reconstruct(model, measurement).clamp(min=0)
-    nifti.write_nifti(stack.restore(images), options.output)
-    count, height, width = (stack.images.shape[i] for i in (0, 2, 3))
-    print(f"{options.input}: {count} axial slices of {height} x {width}, {mask.sum()} lines each")
-    rows = {"zero-filled": measurement.zero_filled, options.model: images}
-    for name, reconstructed in rows.items():
-        psnr = metrics.psnr(reconstructed, stack.images, reduction="slice").numpy()
-        psnr = psnr[np.isfinite(psnr)]
-        ssim = metrics.ssim(reconstructed, stack.images)
-        print(f"{name:12} PSNR {psnr.mean():6.2f} dB (of slices, mean)   SSIM {ssim:.4f}")
-    print(f"written: {options.output}")
-
-
-def _setting(options: argparse.Namespace) -> Setting:
-    fields = ("profile", "acceleration", "seed", "device")
-    chosen = {name: getattr(options, name) for name in fields}
-    return Setting(**chosen, data=getattr(options, "data", "brain"))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m sftkd_core",
         description="Student-friendly knowledge distillation for MRI reconstruction.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"sftkd_core {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    plan = "\n".join(f"  {name:15} {what}" for name, what in PLAN.items())
-
-    def command(function, **extra):
-        text = function.__doc__
-        added = commands.add_parser(
-            function.__name__,
-            help=text,
-            description=text,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"experiments:\n{plan}",
-        )
-        default = Setting()
-        added.set_defaults(command=function)
-        added.add_argument("--profile", choices=list(PROFILES), default=default.profile)
-        added.add_argument(
-            "--acceleration", type=float, default=default.acceleration, metavar="R",
-            help="lines of k-space over measured lines (default: %(default)s)",
-        )  # fmt: skip
-        added.add_argument("--seed", type=int, default=default.seed)
-        added.add_argument("--device", default=default.device, help="auto, cpu, cuda, ...")
-        if extra.get("data", True):
-            added.add_argument(
-                "--data", default=default.data,
-                help="brain, cardiac, or the path of a NIfTI volume or folder",
-            )  # fmt: skip
-        return added
-
-    trained = command(train)
-    trained.add_argument("name", help="experiment of the plan")
-    trained.add_argument("--receipt", metavar="JSON", help="write what was done to this file")
-    evaluated = command(evaluate)
-    evaluated.add_argument("names", nargs="*", help="experiments of the plan (default: student)")
-    evaluated.add_argument("--csv", help="write every slice's metrics to this file")
-    rebuilt = command(reconstruct, data=False)
-    rebuilt.add_argument("input", help="NIfTI volume, fully sampled (.nii, .nii.gz)")
-    rebuilt.add_argument("output", help="where the reconstruction goes (.nii, .nii.gz)")
-    rebuilt.add_argument(
-        "--model", default="student", help=f"experiment of the plan, or {', '.join(ALIASES)}"
-    )
+    plan = _listed("experiments", PLAN)
+    _add_prepare(_command(commands, prepare, _listed("datasets", FORMATS)))
+    _add_train(_command(commands, train, plan))
+    _add_evaluate(_command(commands, evaluate, plan))
+    _add_reconstruct(_command(commands, reconstruct, plan))
+    _add_export(_command(commands, export, plan))
+    _command(commands, models)
     return parser
+
+
+def _add_prepare(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="which dataset it is, one of those below")
+    parser.add_argument("folder", help="the folder as downloaded and unpacked")
+    parser.add_argument("--output", metavar="FOLDER", help="where to (default: found by NAME)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--scaling", choices=SCALINGS, default=SCALINGS[0],
+        help="over whose maximum (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the split by subject")
+    parser.add_argument(
+        "--held-out", type=int, metavar="N",
+        help="training subjects set apart to choose the epoch by (default: 10 %%; 0: none, as in "
+        "the paper, which chooses by its test set)",
+    )  # fmt: skip
+    parser.add_argument("--kdmri", metavar="FOLDER", help="write KD-MRI's HDF5 files there as well")
+    parser.add_argument(
+        "--acceleration", type=float, default=4, metavar="R", help="of these (default: %(default)s)"
+    )
+
+
+def _add_train(parser: Parser) -> None:
+    _add_setting(parser)
+    parser.add_argument("name", help="experiment of the plan")
+    parser.add_argument("--receipt", metavar="JSON", help="write what was done to this file")
+
+
+def _add_evaluate(parser: Parser) -> None:
+    _add_setting(parser)
+    parser.add_argument(
+        "names", nargs="*", help="experiments of the plan, or entries (default: student)"
+    )
+    parser.add_argument(
+        "--output", "--csv", metavar="TABLE",
+        help="write every slice's metrics to this .csv or .parquet file, and every volume's to "
+        "TABLE-volumes beside it",
+    )  # fmt: skip
+
+
+def _add_reconstruct(parser: Parser) -> None:
+    _add_setting(parser, data=False)
+    parser.add_argument("input", help=f"the scan ({KINDS}): volume, images or k-space")
+    parser.add_argument("output", help="where the reconstruction goes, a file of the same kind")
+    _add_model(parser)
+    parser.add_argument(
+        "--mask", metavar="NPY",
+        help="lines that are measured, line 0 the zero frequency (default: k-space's own, or by "
+        "the acceleration)",
+    )  # fmt: skip
+    parser.add_argument("--dataset", metavar="NAME", help="of an HDF5 file")
+    parser.add_argument(
+        "--order", choices=ORDERS, default="auto", help="where k-space has its zero frequency"
+    )
+    parser.add_argument("--panel", metavar="PNG", help="draw three slices to this file")
+
+
+def _add_export(parser: Parser) -> None:
+    _add_setting(parser)
+    parser.add_argument("model", help="experiment of the plan, or an entry")
+    parser.add_argument("output", help="the network's file (.onnx)")
+    parser.add_argument(
+        "--size", nargs=2, type=int, metavar=("H", "W"),
+        help="pixels of the images (default: those it learnt on)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--int8", action="store_true",
+        help="write OUTPUT-int8.onnx as well, and measure what it loses",
+    )  # fmt: skip
+
+
+def _listed(title: str, entries: dict[str, str]) -> str:
+    return f"{title}:\n" + "\n".join(f"  {name:15} {what}" for name, what in entries.items())
+
+
+def _command(commands, function: Callable, epilog: str = "") -> Parser:
+    """A command named like its function, with the function's docstring as its help."""
+    text = function.__doc__
+    parser = commands.add_parser(
+        function.__name__,
+        help=text,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=epilog,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_setting(parser: Parser, data: bool = True) -> None:
+    """The options that all chapters share."""
+    default = Setting()
+    parser.add_argument("--profile", choices=list(PROFILES), default=default.profile)
+    parser.add_argument(
+        "--acceleration", type=float, default=default.acceleration, metavar="R",
+        help="lines of k-space over measured lines (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--device", default=default.device, help="auto, cpu, cuda, ...")
+    if data:
+        parser.add_argument(
+            "--data", default=default.data,
+            help="brain, cardiac, or the path of a NIfTI volume or folder",
+        )  # fmt: skip
+
+
+def _add_model(parser: Parser) -> None:
+    parser.add_argument(
+        "--model", default="student",
+        help=f"experiment of the plan, {', '.join(ALIASES)}, or an entry that the command models "
+        "lists, by its name or the beginning of it (default: %(default)s)",
+    )  # fmt: skip
 
 
 __all__ = ["main"]

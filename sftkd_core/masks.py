@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sftkd_core import files
 from sftkd_core.errors import InputError
 
 
@@ -68,25 +69,18 @@ def load_mask(path: str | Path) -> np.ndarray:
     Returns ``(lines,)`` bool in the file's own order (the published masks are un-shifted).
     Raises ``InputError`` for anything else; pickled files are refused.
     """
-    path = Path(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"mask file {path} does not exist") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"mask file {path} is not a plain .npy array: {error}") from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"mask file {path} holds several arrays; save one mask with numpy.save")
-    if array.ndim == 2 and array.size and (array == array[:, :1]).all():
+    array = files.open_npy(path, "mask file")
+    files.check_volume(array.shape, path)
+    if array.ndim == 2 and (array == array[:, :1]).all():
         array = array[:, 0]
-    elif array.ndim == 2 and array.size and (array == array[:1]).all():
+    elif array.ndim == 2 and (array == array[:1]).all():
         array = array[0]
     if array.ndim != 1:
         raise InputError(
             f"mask file {path} has shape {array.shape} and is constant along no axis; "
             "a line mask is 1-D, or 2-D with equal columns or equal rows"
         )
-    return check_mask(array)
+    return check_mask(array.copy())
 
 
 def check_mask(mask, lines: int | None = None) -> np.ndarray:

@@ -55,6 +55,7 @@ CAST = {
     "student-long": "control: D3C5 alone, the steps of both phases",
     "sft-finetuned": "control: D3C5 alone, SFT start",
 }
+ALL = 10**6  # slices of a subject, or subjects, at most
 
 
 def _plan() -> dict[str, str]:
@@ -129,16 +130,20 @@ class Setting:
     @property
     def is_volume(self) -> bool:
         """Whether ``data`` is one NIfTI file: something to test on, nothing to train on."""
-        return self.data not in ("brain", "cardiac") and not Path(self.data).is_dir()
+        return Dataset(self.data).is_volume
 
     @cached_property
     def dataset(self) -> Dataset:
         """What the networks learn from (and are tested on, unless ``data`` is one volume)."""
         profile = PROFILES[self.profile]
         name = "brain" if self.is_volume else self.data
+        size = profile.cardiac_size if name in ("cardiac", "acdc") else profile.size
+        own_size = Dataset(name, size).own_size
+        if self.profile == "paper" and own_size:  # prepared as in the paper: all of it, as it is
+            return Dataset(name, own_size, ALL, ALL, ALL, ALL, self.seed)
         return Dataset(
             name=name,
-            size=profile.cardiac_size if name == "cardiac" else profile.size,
+            size=size,
             slices=profile.slices,
             train=profile.train,
             validation=profile.validation,

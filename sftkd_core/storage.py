@@ -21,25 +21,28 @@ def home() -> Path:
     return Path(os.environ.get("SFTKD_HOME") or Path.home() / ".cache" / "sftkd_core")
 
 
-def write_bytes(path: str | Path, payload: bytes) -> None:
+def write_bytes(path: str | Path, *payload: bytes | memoryview) -> None:
     """Write a whole file or nothing: to a neighbour first, to disk, then renamed into place.
 
-    Creates the folder. Two processes must not write one path at once (see ``lock``). Raises
-    ``StorageError`` where the disk is full or the place cannot be written; no part stays behind.
+    Creates the folder; of several payloads the file holds one after the other. Two processes must
+    not write one path at once (see ``lock``). Raises ``StorageError`` where the disk is full or the
+    place cannot be written; no part stays behind.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(payload)
+        part.unlink(missing_ok=True)  # what a killed process left, or a link that leads elsewhere
+        with open(part, "xb") as file:
+            for piece in payload:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        raise _explained(error, path, len(payload)) from error
+        raise _explained(error, path, sum(len(piece) for piece in payload)) from error
 
 
 @contextmanager

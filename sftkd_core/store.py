@@ -12,6 +12,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -97,7 +98,7 @@ def _read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
             raise ValueError("checksum of the weights differs")
         record["code"], record["history"], record["provenance"]
         return load(payload), record
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         if shipped:
             warnings.warn(f"shipped result {place} is damaged ({error}); it is not used")
         else:

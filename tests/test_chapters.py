@@ -73,7 +73,7 @@ def test_the_chapters_are_those_of_the_map():
         "taps", "weights",
         "initialisation",
         "table_1",
-        "your_volume",
+        "your_volume", "your_data",
     ]  # fmt: skip
     drawn = re.findall(r">(\d+) · ", (ROOT / "book/_static/map.svg").read_text())
     assert [int(number) for number in drawn] == list(range(1, len(CHAPTERS) + 1))

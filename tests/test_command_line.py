@@ -32,7 +32,7 @@ def test_help_names_every_command():
         [sys.executable, "-m", "sftkd_core", "--help"], capture_output=True, text=True
     )
     assert run.returncode == 0
-    for command in ("train", "evaluate", "reconstruct"):
+    for command in ("prepare", "train", "evaluate", "reconstruct", "export", "models"):
         assert command in run.stdout
 
 
@@ -74,6 +74,21 @@ def test_train_writes_a_receipt(tmp_path, capsys):
     assert written["entry"] in capsys.readouterr().out
 
 
+def test_prepare_makes_data_to_train_on(tmp_path, capsys):
+    folder, prepared = tmp_path / "downloaded", tmp_path / "prepared"
+    folder.mkdir()
+    for subject in range(4):
+        slices = data.brain_phantom(subject, 64, 6).slices
+        image = nibabel.Nifti1Image(slices.transpose(2, 1, 0), np.eye(4))
+        nibabel.save(image, folder / f"subject{subject}.nii.gz")
+    options = ["--output", str(prepared), "--kdmri", str(tmp_path / "kdmri")]
+    assert main(["prepare", "nifti", str(folder), *options]) == 0
+    assert f"--data {prepared}" in capsys.readouterr().out
+    assert len(list((tmp_path / "kdmri").rglob("*.h5"))) == 4
+    assert main(["evaluate", "zero-filled", "--data", str(prepared), *SMOKE]) == 0
+    assert "zero-filled" in capsys.readouterr().out
+
+
 def test_evaluate_prints_and_writes_every_slice(tmp_path, capsys):
     table = tmp_path / "table.csv"
     assert main(["evaluate", "student", *SMOKE, "--csv", str(table)]) == 0
@@ -87,6 +102,13 @@ def test_evaluate_prints_and_writes_every_slice(tmp_path, capsys):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["train", "nonsense"], "unknown experiment"),
+    (["train"], "required: name"),
+    (["train", "student", "--seed", "1+1"], "invalid int"),
+    (["train", "student", "--data", "__import__('os').getcwd()"], "neither"),
+    (["prepare", "nonsense", "."], "unknown data set"),
+    (["prepare", "nifti", "nowhere"], "nowhere"),
+    (["prepare", "nifti", ".", "--jobs", "0"], "jobs"),
+    (["prepare", "nifti", "."], "at least 2"),
     (["train", "student", "--acceleration", "0.2"], ">= 1"),
     (["evaluate", "nonsense"], "unknown experiment"),
     (["evaluate", "--data", "nowhere.nii"], "nowhere.nii"),
@@ -99,7 +121,8 @@ def test_evaluate_prints_and_writes_every_slice(tmp_path, capsys):
 def test_wrong_input_is_one_line(arguments, message, head, capsys, monkeypatch):
     monkeypatch.chdir(head.parent)
     arguments = [str(head) if word == "HEAD" else word for word in arguments]
-    assert main([arguments[0], *SMOKE, *arguments[1:]]) == 2
+    profile = [] if arguments[0] == "prepare" else SMOKE
+    assert main([arguments[0], *profile, *arguments[1:]]) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert len(errors.splitlines()) == 1

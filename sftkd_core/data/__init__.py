@@ -1,37 +1,46 @@
-"""Slices to learn from and to test on: synthetic subjects, or NIfTI volumes of your own."""
+"""Slices to learn from and to test on: synthetic subjects, or scans of your own."""
 
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate, pad
 
-from sftkd_core import storage
+from sftkd_core import files, storage
+from sftkd_core.data import kdmri, prepared
 from sftkd_core.data.brain import brain_phantom
 from sftkd_core.data.cardiac import cardiac_phantom
 from sftkd_core.data.nifti import load_nifti, read_nifti, subject_of, write_nifti
-from sftkd_core.data.volume import Slices, Volume, stack
+from sftkd_core.data.prepare import FORMATS, export_kdmri, prepare
+from sftkd_core.data.source import SPLITS, Source
+from sftkd_core.data.volume import Slices, Volume, scale_slices, stack
 from sftkd_core.errors import InputError
 
 __all__ = [
+    "FORMATS",
     "PHANTOMS",
+    "SHORT_NAMES",
     "Dataset",
     "Slices",
     "Volume",
     "brain_phantom",
     "cardiac_phantom",
+    "export_kdmri",
     "load_nifti",
+    "prepare",
     "read_nifti",
     "write_nifti",
 ]
 
 PHANTOMS = {"brain": brain_phantom, "cardiac": cardiac_phantom}
 PHANTOM_VERSION = 1  # raise it when a phantom changes: cached subjects are then made again
-SPLITS = ("train", "validation", "test")
+SHORT_NAMES = tuple(FORMATS)  # of data sets that ``prepare`` puts where they are found
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,11 @@ class Dataset:
     """Subjects in three splits that share none.
 
     name      "brain" or "cardiac" (synthetic), the path of a NIfTI file (all of it is the test
-              split), or of a folder of them (60 % train, 20 % validation, 20 % test by subject)
-    size      pixels in plane; None keeps a NIfTI volume's own
+              split), or of a folder of them (60 % train, 20 % validation, 20 % test by subject);
+              "acdc" or another of ``SHORT_NAMES``, or the path of a folder, prepared by
+              ``prepare`` (its own splits); the path of a folder of KD-MRI's HDF5 volumes (a tenth
+              of those to train on is held out to validate, "validation" is the test split)
+    size      pixels in plane; None keeps a scan's own
     slices    of a subject; of a longer volume, evenly spaced ones of its middle half
     train, validation, test   number of synthetic subjects, or at most that many of a folder
     seed      of the subjects, and of the order in which a folder is split
@@ -58,8 +70,14 @@ class Dataset:
         if self.name in PHANTOMS:
             if self.size is None:
                 raise InputError(f'data "{self.name}" is synthetic; give its size in pixels')
-        elif not Path(self.name).exists():
-            known = ", ".join(f'"{name}"' for name in PHANTOMS)
+        elif self.name in SHORT_NAMES:
+            if not prepared.is_prepared(self._place):
+                raise InputError(
+                    f'data "{self.name}" is not in {self._place}; prepare it first: '
+                    f"python -m sftkd_core prepare {self.name} FOLDER"
+                )
+        elif not self._place.exists():
+            known = ", ".join(f'"{name}"' for name in (*PHANTOMS, *SHORT_NAMES))
             raise InputError(
                 f'data "{self.name}" is neither {known} nor the path of an existing NIfTI file '
                 "or folder; check the spelling, or give the whole path"
@@ -70,11 +88,32 @@ class Dataset:
         """Whether the subjects are computed rather than scanned."""
         return self.name in PHANTOMS
 
-    def load(self, split: str) -> Slices:
-        """The slices of "train", "validation" or "test", in the order of the subjects."""
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is one NIfTI file: something to test on, nothing to train on."""
+        return not self.synthetic and self._place.is_file()
+
+    @property
+    def own_size(self) -> int | None:
+        """Of prepared data the size in pixels that all its slices have; None of all others."""
+        if self.synthetic or not prepared.is_prepared(self._place):
+            return None
+        shapes = [e["shape"][1:] for e in prepared.read_manifest(self._place)["subjects"]]
+        return shapes[0][0] if all(s == shapes[0] and s[0] == s[1] for s in shapes) else None
+
+    @property
+    def _place(self) -> Path:
+        """The file or folder of scanned data."""
+        return prepared.place_of(self.name) if self.name in SHORT_NAMES else Path(self.name)
+
+    def load(self, split: str, complex_valued: bool = False) -> Slices:
+        """The slices of "train", "validation" or "test", in the order of the subjects.
+
+        complex_valued  complex64 where the scans are complex; otherwise their magnitude
+        """
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-        volumes = self._synthetic(split) if self.synthetic else self._scanned(split)
+        volumes = self._synthetic(split) if self.synthetic else self._scanned(split, complex_valued)
         return stack(volumes, self.describe())
 
     def describe(self) -> str:
@@ -87,15 +126,33 @@ class Dataset:
                 f"by, {self.test} to test on"
             )
         size = "their own size" if self.size is None else f"{self.size} x {self.size} pixels"
-        return f"NIfTI data {Path(self.name).name}, up to {self.slices} slices a subject, {size}"
+        if prepared.is_prepared(self._place):
+            manifest = prepared.read_manifest(self._place)
+            splits = [entry["split"] for entry in manifest["subjects"]]
+            own = "" if "validation" in splits else ", with test subjects choosing the epoch"
+            return (
+                f"prepared data {manifest['name']}, up to {self.slices} slices a subject, {size}; "
+                f"split by subject{own}"
+            )
+        kind = "KD-MRI's HDF5" if _is_kdmri(self._place) else "NIfTI"
+        return f"{kind} data {Path(self.name).name}, up to {self.slices} slices a subject, {size}"
 
     def fingerprint(self) -> str:
-        """A hash of what the subjects are made from: the files' bytes, or the phantoms' version."""
+        """A hash of what the subjects are made from.
+
+        The phantoms' version; the manifest's checksums of prepared data; else the files' bytes,
+        which are read once a process for as long as size and time of a file stay the same.
+        """
         if self.synthetic:
             return f"phantoms {PHANTOM_VERSION}"
+        if prepared.is_prepared(self._place):
+            return prepared.fingerprint(self._place)
+        paths = _files(self._place)
+        if _is_kdmri(self._place):
+            paths = [path for source in kdmri.find(self._place).sources for path in source.files]
         digest = hashlib.sha256()
-        for path in _files(self.name):
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        for path in paths:
+            digest.update(path.name.encode() + b"\0" + _digest(path))
         return digest.hexdigest()[:16]
 
     def _synthetic(self, split: str) -> list[Volume]:
@@ -108,24 +165,44 @@ class Dataset:
             for k in subjects
         ]
 
-    def _scanned(self, split: str) -> list[Volume]:
-        paths = _files(self.name)
-        if Path(self.name).is_file():
+    def _scanned(self, split: str, complex_valued: bool) -> list[Volume]:
+        volumes = []
+        for subject, read in self._subjects(split):
+            images = read()
+            if images.dtype.kind == "c" and not complex_valued:
+                images = np.abs(images)
+            images = _middle(torch.from_numpy(images)[:, None], self.slices, subject)
+            if self.size is not None:
+                images = _fit(images, self.size)
+            volumes.append(Volume(subject, images[:, 0].numpy(), synthetic=False))
+        if not volumes:
+            raise InputError(f"{self.describe()}: no subject to {split}; ask for at least 1")
+        if len({volume.slices.shape[1:] for volume in volumes}) > 1:
+            shapes = sorted({volume.slices.shape[1:] for volume in volumes})
+            raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
+        return volumes
+
+    def _subjects(self, split: str) -> list[tuple[str, Callable[[], np.ndarray]]]:
+        """Names of a split's subjects, and how to read the images (n, h, w) of each."""
+        place, most = self._place, getattr(self, split)
+        if prepared.is_prepared(place):
+            entries = prepared.read_manifest(place)["subjects"]
+            splits = {entry["split"] for entry in entries}
+            if split == "validation" and split not in splits:
+                split = "test"  # as the paper, when none were held out
+            chosen = [entry for entry in entries if entry["split"] == split][:most]
+            return [(e["subject"], partial(prepared.read_subject, place, e)) for e in chosen]
+        if _is_kdmri(place):
+            sources = _kdmri_split(kdmri.find(place).sources, split)[:most]
+            return [(source.subject, partial(_scaled, source)) for source in sources]
+        paths = _files(place)
+        if self.is_volume:
             if split != "test":
                 raise InputError(f"{self.name} is one volume: it can be tested on, not trained on")
             chosen = paths
         else:
             chosen = self._share(paths)[split]
-        volumes = []
-        for path in chosen:
-            images = _middle(load_nifti(path).images, self.slices, path)
-            if self.size is not None:
-                images = _fit(images, self.size)
-            volumes.append(Volume(subject_of(path), images[:, 0].numpy(), synthetic=False))
-        if len({volume.slices.shape[1:] for volume in volumes}) > 1:
-            shapes = sorted({volume.slices.shape[1:] for volume in volumes})
-            raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
-        return volumes
+        return [(subject_of(path), partial(_axial, path)) for path in chosen]
 
     def _share(self, paths: list[Path]) -> dict[str, list[Path]]:
         if len(paths) < 3:
@@ -142,14 +219,45 @@ class Dataset:
         }
 
 
-def _files(name: str) -> list[Path]:
-    place = Path(name)
+def _files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     return sorted(path for path in place.rglob("*.nii*") if path.name.endswith((".nii", ".nii.gz")))
 
 
-def _middle(images: torch.Tensor, count: int, path: Path) -> torch.Tensor:
+def _axial(path: Path) -> np.ndarray:
+    return load_nifti(path).images[:, 0].numpy()
+
+
+def _scaled(source: Source) -> np.ndarray:
+    return scale_slices(source.read())[0]
+
+
+def _is_kdmri(place: Path) -> bool:
+    """Whether a folder is of HDF5 volumes rather than of NIfTI files."""
+    return place.is_dir() and not _files(place) and any(place.rglob("*.h5"))
+
+
+def _kdmri_split(sources: list[Source], split: str) -> list[Source]:
+    """A tenth of the subjects to train on, the last ones, choose the epoch."""
+    train = [source for source in sources if source.split == "train"]
+    held = max(1, round(len(train) / 10)) if len(train) > 1 else 0
+    parts = {"train": train[: len(train) - held], "validation": train[len(train) - held :]}
+    return parts.get(split, [source for source in sources if source.split == "test"])
+
+
+def _digest(path: Path) -> bytes:
+    """The SHA-256 of a file's bytes."""
+    about = path.stat()
+    return _digest_once(str(path.resolve()), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _digest_once(path: str, size: int, time: int) -> bytes:
+    return bytes.fromhex(files.sha256(path))
+
+
+def _middle(images: torch.Tensor, count: int, path: str) -> torch.Tensor:
     """``count`` evenly spaced slices of the middle half, or all where there are not so many."""
     available = len(images)
     if min(images.shape[-2:]) < 16:
@@ -164,14 +272,24 @@ def _middle(images: torch.Tensor, count: int, path: Path) -> torch.Tensor:
 
 
 def _fit(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Pad to a square with zeros, then resample to (n, 1, size, size); maxima are 1 again."""
+    """Pad to a square with zeros, then resample to (n, 1, size, size), each with its maximum."""
     height, width = images.shape[-2:]
+    if (height, width) == (size, size):
+        return images
+    highest = images.abs().amax(dim=(2, 3), keepdim=True)
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
     images = pad(images, (left, side - width - left, top, side - height - top))
     if side != size:
-        images = interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-    return (images / images.amax(dim=(2, 3), keepdim=True)).contiguous()
+        parts = (images.real, images.imag) if images.is_complex() else (images,)
+        parts = [
+            interpolate(part, size=(size, size), mode="bilinear", antialias=True) for part in parts
+        ]
+        images = torch.complex(*parts) if len(parts) == 2 else parts[0]
+        # an empty slice of a volume scaled as a whole stays empty
+        greatest = images.abs().amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo().tiny)
+        images = images / greatest * highest
+    return images.contiguous()
 
 
 def _cached_phantom(kind: str, seed: int, size: int, slices: int) -> Volume:

@@ -4,14 +4,17 @@ nibabel reads and writes; what is here decides which way up a slice is, and how 
 """
 
 import gzip
-import zlib
+import io
+import logging
+import math
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -20,12 +23,14 @@ from nibabel.orientations import (
 )
 from torch import Tensor
 
-from sftkd_core import storage
+from sftkd_core import files, storage
+from sftkd_core.data.volume import scale_slices
 from sftkd_core.errors import InputError
 
 # axis 0 from top to bottom of the head, 1 from front to back, 2 from left to right: a slice is
 # then volume[i], with the front of the head upwards
 _AXIAL = axcodes2ornt(("I", "P", "R"))
+_LONGEST_HEADER = 1 << 24  # bytes before the values: header and its extensions
 
 
 @dataclass(frozen=True)
@@ -55,57 +60,92 @@ class AxialStack:
                 f"{tuple(self.images.shape)} slices; pass one image a slice"
             )
         there, back = _orientations(self.source)
-        planes = apply_orientation(_values(self.source), there)[::-1].copy()  # feet first
+        planes = apply_orientation(_values(self.source), there)[::-1]  # feet first
+        planes = planes.astype(np.float64)
         planes[self.indices] = images[:, 0].numpy() * self.scales[:, None, None]
         volume = apply_orientation(planes[::-1], back)
         volume = volume.astype(np.float32).reshape(self.source.shape)
         header = self.source.header.copy()
         header.set_data_dtype(np.float32)
         header["cal_min"] = header["cal_max"] = 0  # the display window need not fit any more
-        return nibabel.Nifti1Image(volume, self.source.affine, header)
+        return type(self.source)(volume, self.source.affine, header)
 
 
+@np.errstate(all="ignore")  # what overflows is noticed as infinite
 def read_nifti(path: str | Path) -> nibabel.Nifti1Image:
     """A volume of three dimensions, all of it read; NIfTI-1 or -2, compressed or not.
 
-    Raises ``InputError`` for a file that is missing, truncated, not NIfTI or not one 3-D volume,
-    and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all equal.
+    Raises ``InputError`` for a file that is missing, truncated, not NIfTI, too large or not one
+    3-D volume, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
+    equal. Memory is asked for only after the header's claim has been compared with the file.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; pass the path of a NIfTI file (.nii, .nii.gz)")
     if path.is_dir():
         raise InputError(f"{path} is a folder; pass one NIfTI file (.nii, .nii.gz)")
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise InputError(f"{path} cannot be read as NIfTI; convert it to .nii or .nii.gz first")
+    content = files.read_bytes(path)
     try:
-        image = nibabel.load(path)
-        if not isinstance(image, nibabel.Nifti1Image):
-            raise InputError(f"{path} is a {type(image).__name__}; convert it to NIfTI first")
-        shape = image.shape
-        values = np.asanyarray(image.dataobj) if len(shape) <= 4 else None
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        with _silent():
+            header = _header(content)
+            shape = tuple(int(extent) for extent in header.get_data_shape())
+            dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
+            slope, intercept = header.get_slope_inter()
+            affine = header.get_best_affine()
+            lost = not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any()
+    except Exception as error:  # a damaged header fails in many ways, none of them of interest
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} cannot be read as NIfTI ({reason}); it may be truncated or another format"
         ) from None
     if len([extent for extent in shape if extent != 1]) != 3 or any(e != 1 for e in shape[3:]):
         raise InputError(
-            f"{path} has shape {tuple(shape)}; pass one volume of three dimensions "
+            f"{path} has shape {shape}; pass one volume of three dimensions "
             "(of a series, extract one time point first)"
         )
+    files.check_volume(shape, path)
+    if dtype.kind not in "iuf":
+        raise InputError(f"{path} holds {dtype} values; pass a magnitude image of numbers")
+    if lost:
+        raise InputError(f"{path} does not say which way its axes run; repair its affine")
+    needed = math.prod(shape) * dtype.itemsize
+    if offset < 0 or needed > len(content) - offset:
+        raise InputError(
+            f"{path} cannot be read as NIfTI: it says it holds {needed} bytes of values and has "
+            f"{max(0, len(content) - offset)}; it may be truncated"
+        )
+    stored = np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order="F")
+    values = _in_units(stored, slope, intercept)
     _check_values(values, path)
-    return image
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    return kind(values, affine, header)
 
 
 def axial_slices(image: nibabel.Nifti1Image) -> AxialStack:
     """The axial planes of a volume, those that are not empty."""
-    there, _ = _orientations(image)
-    planes = apply_orientation(_values(image), there)[::-1]  # (n, h, w), feet first
-    planes = np.clip(planes, 0, None)
-    highest = planes.max(axis=(1, 2))
-    indices = np.flatnonzero(highest > 0)
-    scales = highest[indices]
-    scaled = (planes[indices] / scales[:, None, None]).astype(np.float32)
-    return AxialStack(torch.from_numpy(scaled)[:, None], scales, indices, image)
+    images, scales, indices = scale_slices(planes(image))
+    return AxialStack(torch.from_numpy(images)[:, None], scales.astype(np.float64), indices, image)
+
+
+def planes(image: nibabel.Nifti1Image, axis: int | None = None) -> np.ndarray:
+    """A view of a volume as planes (n, h, w), in the file's own numbers.
+
+    axis  which axis of the file counts the planes, in the file's order; None takes the axial
+          planes, feet first. Rows run downwards or to the back, columns to the back or to the
+          right of the subject: an axial plane has the front of the head upwards, a sagittal one
+          the top.
+    """
+    values = _values(image)
+    if axis is None:
+        there, _ = _orientations(image)
+        return apply_orientation(values, there)[::-1]
+    native = io_orientation(image.affine)
+    there = ornt_transform(native, _AXIAL)  # where each axis of the file goes, and its direction
+    rows, columns = sorted((k for k in range(3) if k != axis), key=lambda k: there[k, 0])
+    stack = values.transpose(axis, rows, columns)
+    return stack[:, :: int(there[rows, 1]), :: int(there[columns, 1])]
 
 
 def load_nifti(path: str | Path) -> AxialStack:
@@ -140,10 +180,40 @@ def subject_of(path: str | Path) -> str:
     return name
 
 
+def _header(content: bytes | bytearray) -> nibabel.Nifti1Header:
+    """The header of a NIfTI-1 or -2 file, with its extensions, checked by nibabel."""
+    size = int.from_bytes(content[:4], "little")
+    two = size in (540, int.from_bytes((540).to_bytes(4, "little"), "big"))
+    kind = nibabel.Nifti2Header if two else nibabel.Nifti1Header
+    start = kind(bytes(content[: 540 if two else 348])).get_data_offset()
+    return kind.from_fileobj(io.BytesIO(bytes(content[: max(0, min(start, _LONGEST_HEADER))])))
+
+
+@contextmanager
+def _silent():
+    """Keep nibabel from telling on standard error what it finds odd in a header."""
+    level = nibabel.imageglobals.logger.level
+    nibabel.imageglobals.logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        nibabel.imageglobals.logger.setLevel(level)
+
+
+def _in_units(stored: np.ndarray, slope: float | None, intercept: float | None) -> np.ndarray:
+    """Stored numbers times the header's slope, plus its intercept; themselves without these."""
+    if slope is None or (slope, intercept or 0) == (1, 0):
+        return stored
+    precise = np.float32 if stored.dtype.itemsize <= 2 else np.float64
+    return stored * precise(slope) + precise(intercept or 0)
+
+
 def _values(image: nibabel.Nifti1Image) -> np.ndarray:
-    """Intensities with the header's slope applied, float64, (x, y, z)."""
-    values = np.asarray(image.dataobj, dtype=np.float64)
-    return values.reshape(values.shape[:3])
+    """Intensities as ``read_nifti`` left them, (x, y, z)."""
+    values = np.asarray(image.dataobj)
+    return values.reshape([extent for extent in values.shape[:3]], order="F")
 
 
 def _orientations(image: nibabel.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
@@ -153,9 +223,7 @@ def _orientations(image: nibabel.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_values(values: np.ndarray, path: Path) -> None:
-    if values.dtype.kind not in "iuf":
-        raise InputError(f"{path} holds {values.dtype} values; pass a magnitude image of numbers")
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values.sum(dtype=np.float64)):
         raise InputError(f"{path} holds NaN or infinite values; replace them, by 0 for instance")
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:

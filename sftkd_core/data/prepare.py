@@ -1,0 +1,380 @@
+"""From a data set as downloaded to one file a subject, split by subject, with a manifest.
+
+A finished subject is a ``.npy`` file and a note (JSON, written last) whose name holds a hash of its
+source files and of the options. So a second run skips it, a killed one loses no other, and other
+options never touch it. The manifest is written at the end: an earlier one is valid until then.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from sftkd_core import files, masks, storage
+from sftkd_core.data import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder, prepared
+from sftkd_core.data.source import SPLITS, Found, Source, check_distinct, check_folder, plain_name
+from sftkd_core.data.volume import centre, scale_slices
+from sftkd_core.errors import InputError
+from sftkd_core.progress import Line, clock
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of data set.
+
+    find      folder -> what it holds
+    size      pixels in plane after cropping or padding; None keeps a volume's own
+    subjects  the paper's numbers to train and to test on, or the shares of a split made here
+    slices    the paper's, likewise; None where it has none
+    """
+
+    text: str
+    find: Callable[[Path], Found]
+    size: int | None
+    subjects: tuple[int, int]
+    slices: tuple[int, int] | None = None
+
+
+FORMAT = {
+    "acdc": Format(
+        "ACDC cardiac cine: NIfTI, end-diastole and end-systole", acdc.find, 150, (100, 50),
+        (1841, 1076),
+    ),
+    "mrbrains": Format("MRBrainS 2013 or 2018: T1, NIfTI", mrbrains.find, 240, (5, 2), (240, 96)),
+    "calgary": Format(
+        "Calgary-Campinas T1: NIfTI, or raw k-space (.npy) of 1 or 12 coils", calgary.find,
+        calgary.SIZE, (25, 10), (2750, 1100),
+    ),
+    "kdmri": Format("KD-MRI's and SFT-KD-Recon's HDF5 volumes", kdmri.find, None, (2, 1)),
+    "fastmri": Format("fastMRI single coil: HDF5, complex", fastmri.find, fastmri.SIZE, (4, 1)),
+    "nifti": Format("a folder of NIfTI volumes", nifti_folder.find, None, (4, 1)),
+}  # fmt: skip
+FORMATS = {name: form.text for name, form in FORMAT.items()}
+SCALINGS = ("slice", "volume")
+LIMITED = ("acdc", "mrbrains", "calgary")  # the paper's number of subjects, no more
+KDMRI_NAMES = {"acdc": "cardiac", "mrbrains": "mrbrain"}
+
+
+def prepare(
+    name: str,
+    folder: str | Path,
+    output: str | Path | None = None,
+    jobs: int = 1,
+    scaling: str = "slice",
+    seed: int = 0,
+    held_out: int | None = None,
+    report: Callable[[str], None] = print,
+) -> dict:
+    """Prepare the data set in ``folder``; what is done already is skipped. Returns the manifest.
+
+    name      a key of ``FORMATS``
+    output    the prepared folder; None is ``$SFTKD_HOME/datasets/<name>``, found as data ``name``
+    jobs      worker processes; each holds one volume at a time
+    scaling   "slice": each over its own maximum, as the paper; "volume": over the volume's
+    seed      of the split by subject where the folder says none, and of the held-out subjects
+    held_out  training subjects set apart to choose the epoch by; None is a tenth, at least one;
+              with 0 the test subjects serve for this, as in the paper
+    report    takes each line of what was found, skipped and done
+
+    Raises ``InputError`` where nothing can be prepared; a subject that cannot be read is reported
+    and left out.
+    """
+    form = _checked(name, jobs, scaling, seed, held_out)
+    folder = check_folder(folder).resolve()
+    output = Path(output).expanduser() if output else prepared.place_of(name)
+    _check_output(output, folder)
+    found = form.find(folder)
+    check_distinct(found.sources)
+    if not found.sources:
+        why = "".join(f"; {label}: {reason}" for label, reason in found.skipped[:1])
+        raise InputError(f"{folder} holds nothing of {name} ({form.text}){why}")
+    splits, left_out = _split(found.sources, form, name in LIMITED, seed, held_out)
+    sources = [source for source in found.sources if source.subject in splits]
+    report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text})")
+    for label, reason in found.skipped + left_out:
+        report(f"skipped {label}: {reason}")
+    with storage.lock(output / prepared.MANIFEST):
+        entries, broken = _all(sources, output, form.size, scaling, jobs, report)
+        for subject, reason in broken:
+            report(f"skipped {subject}: {reason}")
+        for entry in entries:
+            entry["split"] = splits[entry["subject"]]
+        held = {split: [e for e in entries if e["split"] == split] for split in SPLITS}
+        for split in ("train", "test"):
+            if not held[split]:
+                raise InputError(
+                    f"{folder} gives no readable subject to {split}; of {len(sources)} subjects "
+                    f"{len(broken)} could not be read"
+                )
+        manifest = {
+            "version": prepared.VERSION,
+            "name": name,
+            "options": {"scaling": scaling, "size": form.size, "seed": seed, "held_out": held_out},
+            "counts": {split: sum(e["shape"][0] for e in held[split]) for split in SPLITS},
+            "subjects": sorted(entries, key=lambda e: (SPLITS.index(e["split"]), e["subject"])),
+            "skipped": [list(pair) for pair in found.skipped + left_out + broken],
+        }
+        _finish(output, manifest)
+    for line in _counts(held, form):
+        report(line)
+    report(f"written: {output}")
+    return manifest
+
+
+def export_kdmri(
+    data: str | Path,
+    folder: str | Path,
+    acceleration: float = 4,
+    seed: int = 0,
+    mask: np.ndarray | str | Path | None = None,
+    dataset: str | None = None,
+    report: Callable[[str], None] = print,
+) -> list[Path]:
+    """Write a prepared data set in KD-MRI's form, so that its code can train on it.
+
+    data     a prepared folder, or the short name of one
+    mask     (lines,), (h, w), or the path of a published ``.npy``; None draws one by acceleration
+             and seed, with ten central lines (fewer where fewer than twenty are measured)
+    dataset  the name of its folder; None is the name that the published code knows
+
+    The folder of the sampling is named by the mask's acceleration: ``acc_4x`` for 37 of 150 lines.
+
+    Subjects to train on and those held out go to ``train``, the others to ``validation``: the
+    paper's validation set is also its test set. Returns the paths of the files.
+    """
+    place = Path(data) if prepared.is_prepared(data) else prepared.place_of(str(data))
+    if not prepared.is_prepared(place):
+        raise InputError(f"data {data} is not prepared; run: python -m sftkd_core prepare")
+    manifest = prepared.read_manifest(place)
+    dataset = dataset or KDMRI_NAMES.get(manifest["name"], manifest["name"])
+    if plain_name(dataset) != dataset:
+        raise InputError(f"data set name {dataset!r} is no folder name; use letters and dashes")
+    shapes = {tuple(entry["shape"][1:]) for entry in manifest["subjects"]}
+    if len(shapes) > 1:
+        raise InputError(f"volumes of {place} differ in size {sorted(shapes)}; one mask fits one")
+    (shape,) = shapes
+    chosen = _mask(mask, shape, acceleration, seed)
+    factor = acceleration if mask is None else chosen.size / chosen.sum()
+    factor = round(factor) if abs(factor - round(factor)) < 0.1 else round(factor, 1)
+    level = f"{factor:g}x"
+    root, paths = Path(folder).expanduser(), []
+    numbers = {"train": 0, "validation": 0}
+    for entry in manifest["subjects"]:
+        split = "validation" if entry["split"] == "test" else "train"
+        numbers[split] += 1
+        path = root / dataset / "cartesian" / split / f"acc_{level}" / f"{numbers[split]}.h5"
+        kdmri.write_file(path, prepared.read_subject(place, entry), chosen, level)
+        paths.append(path)
+    mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
+    full = np.broadcast_to(chosen[:, None] if chosen.ndim == 1 else chosen, shape)
+    prepared.write_subject(mask_path, full.astype(np.float64))
+    report(f"written: {len(paths)} volumes in {root / dataset}, their mask in {mask_path}")
+    return paths
+
+
+def _checked(name, jobs, scaling, seed, held_out) -> Format:
+    if name not in FORMAT:
+        raise InputError(f"unknown data set {name!r}; choose one of {', '.join(FORMATS)}")
+    if scaling not in SCALINGS:
+        raise InputError(f"unknown scaling {scaling!r}; choose one of {', '.join(SCALINGS)}")
+    for what, value, least in (("jobs", jobs, 1), ("seed", seed, 0), ("held_out", held_out, 0)):
+        if value is None and what == "held_out":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InputError(f"{what} is {value!r}; pass a whole number >= {least}")
+    return FORMAT[name]
+
+
+def _check_output(output: Path, folder: Path) -> None:
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output {output} is a file; name a folder")
+    place = output.resolve()
+    if place == folder or folder in place.parents:
+        raise InputError(f"output {output} lies in the data set itself; choose a folder elsewhere")
+    if (output / prepared.MANIFEST).exists():
+        prepared.read_manifest(output)  # what is not ours is never replaced
+
+
+def _split(
+    sources: list[Source], form: Format, limited: bool, seed: int, held_out: int | None
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The split of each subject, by groups and never by slice, and which are left out."""
+    groups: dict[str, list[Source]] = {}
+    for source in sources:
+        groups.setdefault(source.group, []).append(source)
+    if len(groups) < 2:
+        raise InputError(
+            f"the folder holds {len(groups)} subject ({sources[0].subject}); at least 2 are "
+            "needed to train and to test on different ones"
+        )
+    generator = np.random.default_rng(seed)
+    order = [list(groups)[i] for i in generator.permutation(len(groups))]
+    said = {group: {s.split for s in members} for group, members in groups.items()}
+    if all(len(s) == 1 for s in said.values()) and {"train", "test"} == set().union(*said.values()):
+        parts = {split: [g for g in order if said[g] == {split}] for split in ("train", "test")}
+    else:
+        # the folder does not tell both: shares as the paper's, in an order that the seed decides
+        to_test = round(len(order) * form.subjects[1] / sum(form.subjects))
+        to_test = min(max(1, to_test), len(order) - 1)
+        parts = {"train": order[to_test:], "test": order[:to_test]}
+    left_out = []
+    if limited:
+        for split, most in zip(("train", "test"), form.subjects, strict=True):
+            why = f"beyond the paper's {most} subjects to {split}"
+            left_out += [(s.subject, why) for g in parts[split][most:] for s in groups[g]]
+            parts[split] = parts[split][:most]
+    count = max(1, round(len(parts["train"]) / 10)) if held_out is None else held_out
+    if count >= len(parts["train"]):
+        if held_out is not None:
+            raise InputError(
+                f"held_out is {held_out}, but there are {len(parts['train'])} subjects to train on"
+            )
+        count = 0
+    parts["validation"] = [parts["train"].pop() for _ in range(count)]
+    splits = {s.subject: split for split in parts for g in parts[split] for s in groups[g]}
+    return splits, sorted(left_out)
+
+
+def _all(sources, output, size, scaling, jobs, report) -> tuple[list[dict], list[tuple[str, str]]]:
+    """The entries of all subjects, made now or found made, and those that cannot be read."""
+    line, started = Line("preparing"), time.perf_counter()
+    entries, broken, done = [], [], 0
+
+    def take(source: Source, outcome: dict | str) -> None:
+        nonlocal done
+        if isinstance(outcome, str):
+            broken.append((source.subject, outcome))
+        else:
+            entries.append(outcome)
+        done += 1
+        left = (time.perf_counter() - started) / done * (len(sources) - done)
+        line.show(f"{done} of {len(sources)} subjects, {clock(left)} left")
+
+    if jobs == 1:
+        for source in sources:
+            take(source, prepare_one(source, output, size, scaling))
+    else:
+        _in_parallel(sources, output, size, scaling, jobs, take)
+    made = sum(entry.pop("made") for entry in entries)
+    line.close(f"{made} subjects in {clock(time.perf_counter() - started)}")
+    if made < len(entries):
+        report(f"{len(entries) - made} subjects were prepared already")
+    return entries, sorted(broken)
+
+
+def _in_parallel(sources, output, size, scaling, jobs, take) -> None:
+    """``prepare_one`` in worker processes; never more at once than there are workers."""
+    pending, waiting = {}, list(sources)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            while waiting or pending:
+                while waiting and len(pending) < jobs:
+                    source = waiting.pop(0)
+                    pending[pool.submit(prepare_one, source, output, size, scaling)] = source
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    take(pending.pop(future), future.result())
+        except BrokenProcessPool:
+            names = ", ".join(source.subject for source in pending.values())
+            raise InputError(
+                f"a worker was killed while reading one of {names}; too little memory, or a file "
+                "that breaks its library: try again with one job"
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def prepare_one(source: Source, output: Path, size: int | None, scaling: str) -> dict | str:
+    """One subject: its entry ("made": whether now), or why it cannot be read."""
+    try:
+        originals = [{"path": p.name, "sha256": files.sha256(p)} for p in source.files]
+        identity = [prepared.VERSION, source.subject, size, scaling, originals]
+        key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+        stem = f"{plain_name(source.subject)}-{key}"
+        note, path = output / f"{stem}.json", output / f"{stem}.npy"
+        entry = prepared.read_note(note) if note.is_file() else None
+        if entry is not None and entry["file"] == path.name and _is_whole(output, entry):
+            return {**entry, "made": False}
+        with np.errstate(all="ignore"):  # what overflows is noticed below
+            planes = source.read()
+            if size is not None:
+                planes = centre(planes, size)
+            images, scales, indices = scale_slices(planes, scaling)
+        if not len(images):
+            return "all of its slices are empty"
+        if not np.isfinite(scales).all():
+            return "its values are too large"
+        if min(images.shape[1:]) < 16:
+            return f"its slices have {images.shape[1]} x {images.shape[2]} pixels; at least 16 x 16"
+    except InputError as error:
+        return str(error)
+    prepared.write_subject(path, images)
+    entry = {
+        "subject": source.subject,
+        "file": path.name,
+        "key": key,
+        "crc32": prepared.checksum(images),
+        "shape": list(images.shape),
+        "dtype": str(images.dtype),
+        "scaling": scaling,
+        "scales": [float(scale) for scale in scales],
+        "planes": [int(index) for index in indices],
+        "empty": len(planes) - len(images),
+        "sources": originals,
+    }
+    storage.write_bytes(note, json.dumps(entry, indent=1).encode())
+    return {**entry, "made": True}
+
+
+def _is_whole(output: Path, entry: dict) -> bool:
+    try:
+        prepared.read_subject(output, entry)
+    except InputError:
+        return False
+    return True
+
+
+def _finish(output: Path, manifest: dict) -> None:
+    """Put the manifest in place, then remove what only an earlier one needed."""
+    path = output / prepared.MANIFEST
+    earlier = prepared.read_manifest(output)["subjects"] if path.exists() else []
+    storage.write_bytes(path, json.dumps(manifest, indent=1).encode())
+    needed = {entry["file"] for entry in manifest["subjects"]}
+    for entry in earlier:
+        if entry["file"] not in needed:
+            (output / entry["file"]).with_suffix(".json").unlink(missing_ok=True)
+            (output / entry["file"]).unlink(missing_ok=True)
+
+
+def _counts(held: dict[str, list[dict]], form: Format) -> list[str]:
+    """Subjects and slices of each split, beside the paper's."""
+    slices = {split: sum(e["shape"][0] for e in held[split]) for split in SPLITS}
+    empty = sum(e["empty"] for entries in held.values() for e in entries)
+    train = f"to train on: {slices['train']} slices of {len(held['train'])} subjects"
+    if held["validation"]:
+        total = slices["train"] + slices["validation"]
+        train += f", to choose the epoch by: {slices['validation']} of {len(held['validation'])}"
+        train += f"; together {total}"
+    test = f"to test on: {slices['test']} slices of {len(held['test'])} subjects"
+    if form.slices:
+        train += f" (paper: {form.slices[0]} of {form.subjects[0]})"
+        test += f" (paper: {form.slices[1]} of {form.subjects[1]})"
+    return [train, test] + ([f"left out: {empty} empty slices"] if empty else [])
+
+
+def _mask(mask, shape: tuple[int, int], acceleration: float, seed: int) -> np.ndarray:
+    if mask is None:
+        most = masks.line_count(shape[0], acceleration) // 2
+        return masks.cartesian_mask(shape[0], acceleration, seed, min(10, max(1, most)))
+    mask = masks.load_mask(mask) if isinstance(mask, str | Path) else mask
+    mask = masks.check_mask(mask, shape[0])
+    if mask.ndim == 2 and mask.shape != shape:
+        raise InputError(f"mask has shape {mask.shape} but the images have {shape}; make them fit")
+    return mask

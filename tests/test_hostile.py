@@ -1,0 +1,650 @@
+"""Broken and hostile files: one clear error, and no crash, hang, memory, stray write or code run.
+
+Some 25,000 mutated files over all readers, in processes of their own: a crash of a C library, a
+file that takes longer than seconds, or memory beyond the limit is seen, and an audit hook forbids
+processes, connections, unpickling and writing elsewhere. Set SFTKD_MUTATIONS to multiply them.
+"""
+
+import faulthandler
+import gzip
+import io
+import json
+import os
+import pickle
+import re
+import resource
+import shutil
+import signal
+import sys
+import tarfile
+import traceback
+import warnings
+import zipfile
+import zlib
+from argparse import Namespace
+from pathlib import Path, PosixPath
+
+import h5py
+import miniatures
+import nibabel
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sftkd_core import checkpoints, masks, storage, store
+from sftkd_core.data import Dataset, acdc, calgary, fastmri, kdmri, nifti, prepared
+from sftkd_core.data.prepare import prepare
+from sftkd_core.data.source import files_in
+from sftkd_core.errors import InputError
+
+BLOCK = 500  # files a test
+SECONDS = 5  # a file may take at most
+MEMORY = 2 << 30  # bytes that a block may add to what the process has
+FACTOR = int(os.environ.get("SFTKD_MUTATIONS", "1"))
+RESOURCES = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+
+
+# seed files: small, whole, and readable
+
+
+def nifti_file(kind="<i2", version=1) -> bytes:
+    values = miniatures.volume(0, (18, 16, 4)).astype(kind)
+    make = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
+    return make(values, np.diag([1, 1, 2, 1.0])).to_bytes()
+
+
+def npy_file(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def kspace_file() -> bytes:
+    return npy_file(
+        miniatures.interleaved(np.fft.fft2(miniatures.complex_object(1, (2, 16, 16))[:, None]))
+    )
+
+
+def hdf5_file(arrays: dict, **options) -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=options.pop("libver", "earliest")) as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, track_times=False, **options)
+        file.attrs["patient_id"] = "abc"
+    return buffer.getvalue()
+
+
+def kdmri_file(**options) -> bytes:
+    target = np.moveaxis(np.abs(miniatures.complex_object(1, (2, 16, 16))), 0, 2)
+    return hdf5_file({"volfs": target / target.max()}, **options)
+
+
+def fastmri_file() -> bytes:
+    return hdf5_file({"kspace": miniatures.complex_object(1, (2, 16, 16))}, chunks=(1, 16, 16))
+
+
+def weights() -> dict:
+    return {"a.weight": torch.randn(2, 1, 3, 3), "a.bias": torch.zeros(2)}
+
+
+def checkpoint_file(archive=True) -> bytes:
+    buffer = io.BytesIO()
+    content = {"epoch": 3, "args": Namespace(lr=1e-3, exp_dir=PosixPath("/x")), "model": weights()}
+    content |= {"best_dev_loss": np.float64(0.1), "exp_dir": PosixPath("/x")}
+    torch.save(content, buffer, _use_new_zipfile_serialization=archive)
+    return buffer.getvalue()
+
+
+def prepared_files() -> tuple[bytes, bytes]:
+    images = np.random.default_rng(0).random((2, 16, 16), np.float32)
+    entry = {
+        "subject": "a", "file": "a.npy", "key": "k", "crc32": prepared.checksum(images),
+        "shape": [2, 16, 16], "dtype": "float32", "scaling": "slice", "split": "test",
+    }  # fmt: skip
+    manifest = {"version": 1, "name": "acdc", "subjects": [entry]}
+    return json.dumps(manifest).encode(), npy_file(images)
+
+
+def store_files() -> tuple[bytes, bytes]:
+    store.put("entry", weights(), {"history": [], "provenance": {}}, "code")
+    place = storage.home() / "store" / "entry"
+    return (place / "result.json").read_bytes(), (place / "weights.safetensors").read_bytes()
+
+
+# readers: what is done with a mutated file, in a folder of its own
+
+
+def read_prepared(folder: Path) -> None:
+    for entry in prepared.read_manifest(folder)["subjects"]:
+        prepared.read_subject(folder, entry)
+    dataset = Dataset(str(folder), 24)
+    dataset.fingerprint()
+    dataset.load("test")
+
+
+def read_acdc(folder: Path) -> None:
+    for source in acdc.find(folder).sources:
+        source.read()
+
+
+def read_fastmri(folder: Path) -> None:
+    for source in fastmri.find(folder).sources:
+        source.read()
+
+
+def read_store(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = store.find("entry", "code")
+    assert found is None or isinstance(found[0], dict)
+
+
+INFO = b"ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n"
+# reader -> (number of files, name of the mutated file, seeds, other files, what reads the folder)
+READERS = {
+    "nifti": (
+        4000, "v.nii", lambda: [nifti_file(), nifti_file(">f4"), nifti_file("<u1")], {},
+        lambda f: nifti.load_nifti(f / "v.nii"),
+    ),
+    "nifti-2": (
+        1000, "v.nii", lambda: [nifti_file(version=2)], {}, lambda f: nifti.load_nifti(f / "v.nii")
+    ),
+    "nifti-packed": (
+        3000, "v.nii.gz", lambda: [gzip.compress(nifti_file())], {},
+        lambda f: nifti.load_nifti(f / "v.nii.gz"),
+    ),
+    "acdc-note": (
+        1000, "patient001/Info.cfg", lambda: [INFO],
+        {f"patient001/patient001_frame{n}.nii": nifti_file for n in ("01", "12")}, read_acdc,
+    ),
+    "kspace": (
+        3000, "k.npy", lambda: [kspace_file()], {}, lambda f: calgary.read_kspace(f / "k.npy")
+    ),
+    "mask": (
+        2000, "m.npy",
+        lambda: [npy_file(masks.cartesian_mask(24, 2)), npy_file(np.ones((9, 9)))], {},
+        lambda f: masks.load_mask(f / "m.npy"),
+    ),
+    "kdmri": (
+        3000, "v.h5",
+        lambda: [
+            kdmri_file(), kdmri_file(chunks=(8, 8, 1), compression="gzip", shuffle=True),
+            kdmri_file(libver="latest"),
+        ],
+        {}, lambda f: kdmri.read_file(f / "v.h5"),
+    ),
+    "fastmri": (2000, "v.h5", lambda: [fastmri_file()], {}, read_fastmri),
+    "manifest": (
+        1500, "manifest.json", lambda: [prepared_files()[0]],
+        {"a.npy": lambda: prepared_files()[1]}, read_prepared,
+    ),
+    "prepared": (
+        1000, "a.npy", lambda: [prepared_files()[1]],
+        {"manifest.json": lambda: prepared_files()[0]}, read_prepared,
+    ),
+    "store-record": (
+        1000, "store/entry/result.json", lambda: [store_files()[0]],
+        {"store/entry/weights.safetensors": lambda: store_files()[1]}, read_store,
+    ),
+    "store-weights": (
+        1000, "store/entry/weights.safetensors", lambda: [store_files()[1]],
+        {"store/entry/result.json": lambda: store_files()[0]}, read_store,
+    ),
+    "checkpoint": (
+        1500, "c.pt", lambda: [checkpoint_file()], {},
+        lambda f: checkpoints.load_published(f / "c.pt"),
+    ),
+    "checkpoint-old": (
+        1000, "c.pt", lambda: [checkpoint_file(archive=False)], {},
+        lambda f: checkpoints.load_published(f / "c.pt"),
+    ),
+}  # fmt: skip
+BLOCKS = [
+    (name, block)
+    for name, (count, *_) in READERS.items()
+    for block in range(-(-count * FACTOR // BLOCK))
+]
+
+
+def test_there_are_enough_of_them():
+    assert len(BLOCKS) * BLOCK >= 20_000
+
+
+# mutations
+
+
+EXTREMES = [
+    value.to_bytes(size, order, signed=True)
+    for size in (1, 2, 4, 8)
+    for order in ("little", "big")
+    for value in (0, 1, -1, 2 ** (8 * size - 1) - 1, -(2 ** (8 * size - 1)), 2 ** (4 * size))
+] + [
+    np.array(v, kind).tobytes()
+    for v in (np.nan, np.inf, -1e30, 0)
+    for kind in ("<f4", ">f4", "<f8")
+]
+WORDS = [
+    b"../../../escape", b"/etc/passwd", b"-1", b"0", b"99999999999999999999", b"1e999", b"NaN",
+    b"null", b"[" * 5000, b'{"a":' * 3000, b"\xff\xfe", b"|O", b"<V8", b"(", b"True", b"\0",
+]  # fmt: skip
+
+
+def mutate(payload: bytes, generator: np.random.Generator) -> bytes:
+    """A few changes of a file; headers, which lie at its beginning, are met more often."""
+    data = bytearray(payload)
+    for _ in range(int(generator.integers(1, 5))):
+        whole = generator.random() < 0.4
+        place = int(generator.integers(len(data) if whole else min(len(data), 400))) if data else 0
+        kind = int(generator.integers(8))
+        if kind == 0:
+            data = data[: int(generator.integers(len(data) + 1))]
+        elif kind == 1 and data:
+            data[place] ^= 1 << int(generator.integers(8))
+        elif kind == 2:
+            count = int(generator.integers(1, 9))
+            data[place : place + count] = bytes([int(generator.choice([0, 127, 255]))]) * count
+        elif kind in (3, 4):
+            value = EXTREMES[generator.integers(len(EXTREMES))]
+            place -= place % len(value)
+            data[place : place + len(value)] = value
+        elif kind == 5:
+            word = WORDS[generator.integers(len(WORDS))]
+            numbers = list(re.finditer(rb"[0-9.]+|\"[a-z]*\"", bytes(data)))
+            if numbers and generator.random() < 0.7:
+                place, end = numbers[generator.integers(len(numbers))].span()
+                data[place:end] = word
+            else:
+                data[place : place + len(word)] = word
+        elif kind == 6:
+            data[place:place] = data[place : place + int(generator.integers(1, 64))]
+        else:
+            del data[place : place + int(generator.integers(1, 64))]
+    return bytes(data)
+
+
+def mutants(name: str, block: int):
+    """(number, content) of a block's files; packed ones are also packed anew after the change."""
+    generator = np.random.default_rng([zlib.crc32(name.encode()), block])
+    seeds = READERS[name][2]()
+    for number in range(BLOCK):
+        seed = seeds[generator.integers(len(seeds))]
+        if name == "nifti-packed" and generator.random() < 0.6:
+            yield number, gzip.compress(mutate(gzip.decompress(seed), generator), 1)
+        else:
+            yield number, mutate(seed, generator)
+
+
+# the harness
+
+
+def run_apart(task, folder: Path) -> dict:
+    """What ``task(report)`` reports from a forked process with limits; how it ended as well."""
+    note = folder.parent / f"{folder.name}.report"
+    child = os.fork()
+    if child == 0:  # pragma: no cover - what happens here is reported in a file
+        try:
+            _confine(folder)
+            report: dict = {"failures": []}
+            note.write_text(json.dumps({"failures": [], "unfinished": True}))
+            task(report)
+            note.write_text(json.dumps(report))
+        except BaseException:
+            note.write_text(json.dumps({"failures": [traceback.format_exc()[-900:]]}))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return {**json.loads(note.read_text()), "status": status}
+
+
+def _confine(folder: Path) -> None:
+    """Limit memory, and forbid what no reader of data may do."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (300, 300))  # where a library hears no signal
+    allowed = (str(folder), str(folder.parent), "/dev/null", str(storage.home()))
+    never = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect",
+             "pickle.find_class", "ctypes.dlopen")  # fmt: skip
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event in never:
+            raise AssertionError(f"{event} {arguments!r:.100}")
+        written = event == "open" and set(str(arguments[1])) & set("wax+")
+        if written and not str(arguments[0]).startswith(allowed):
+            raise AssertionError(f"writes {arguments[0]}")
+
+    sys.addaudithook(hook)
+    signal.signal(signal.SIGPROF, _too_slow)
+    signal.signal(signal.SIGALRM, _too_slow)
+
+
+def _watch(seconds: float) -> None:
+    """Allow that much processor time, and much more time on the clock; 0 ends the watch."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 20 * seconds)
+
+
+def _too_slow(signum, frame):
+    raise AssertionError(f"takes longer than {SECONDS} s")
+
+
+@RESOURCES
+@pytest.mark.parametrize(("name", "block"), BLOCKS, ids=lambda value: str(value))
+def test_mutated_files_give_a_result_or_one_clear_line(name, block, tmp_path, home, monkeypatch):
+    monkeypatch.setattr(fastmri, "SIZE", 24)
+    _, target, _, others, read = READERS[name]
+    folder = home if name.startswith("store") else tmp_path / "folder"
+    contents = list(mutants(name, block))
+    rest = {path: make() for path, make in others.items()}
+
+    def task(report):
+        for number, content in contents:
+            for aside in folder.glob("store/*.damaged-*"):
+                shutil.rmtree(aside)
+            for path, payload in {target: content, **rest}.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(payload)
+            try:
+                _watch(SECONDS)
+                read(folder)
+                report["read"] = report.get("read", 0) + 1
+            except InputError as error:
+                if "\n" in str(error) or len(str(error)) > 600:
+                    report["failures"].append([number, f"no clear line: {str(error)[:200]}"])
+            except BaseException as error:
+                where = "".join(traceback.format_exc()[-600:])
+                report["failures"].append([number, type(error).__name__, where])
+            finally:
+                _watch(0)
+
+    report = run_apart(task, folder)
+    assert report["status"] == 0, f"crashed: signal {report['status']}"
+    assert "unfinished" not in report
+    assert not report["failures"], report["failures"][:3]
+    assert not list(tmp_path.parent.rglob("escape*"))
+
+
+@RESOURCES
+def test_the_harness_sees_what_it_is_for(tmp_path):
+    def seen(action) -> dict:
+        def task(report):
+            try:
+                _watch(0.1)
+                action()
+            except BaseException as error:
+                report["failures"].append(repr(error))
+            finally:
+                _watch(0)
+
+        return run_apart(task, tmp_path / "folder")
+
+    def loop():
+        while True:
+            pass
+
+    assert seen(lambda: os.kill(os.getpid(), signal.SIGSEGV))["status"] == signal.SIGSEGV
+    assert "takes longer" in str(seen(loop)["failures"])
+    assert "takes longer" in str(seen(signal.pause)["failures"])
+    assert "MemoryError" in str(seen(lambda: bytes(MEMORY + 2**28))["failures"])
+    assert "os.system" in str(seen(lambda: os.system("true"))["failures"])
+    assert "find_class" in str(seen(lambda: pickle.loads(pickle.dumps(Path("x"))))["failures"])
+    elsewhere = Path("/tmp/sftkd-stray-write")
+    assert "writes" in str(seen(lambda: elsewhere.write_text("x"))["failures"])
+    assert not elsewhere.exists()
+    assert seen(lambda: None)["failures"] == []
+
+
+# one file each of the known kinds of attack
+
+
+class Pwned:
+    """Unpickling this would run a command."""
+
+    def __init__(self, place: Path):
+        self.place = place
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.place}",)
+
+
+def refused(read, path: Path, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
+def within(amount: int, task, folder: Path) -> None:
+    """Assert that ``task()`` raises nothing in a process that may take ``amount`` bytes more."""
+
+    def confined(report):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        try:
+            task()
+        except BaseException:
+            report["failures"].append(traceback.format_exc()[-900:])
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+        if used > amount:
+            report["failures"].append(f"took {used} bytes")
+
+    report = run_apart(confined, folder)
+    assert report["status"] == 0
+    assert not report["failures"], report["failures"]
+
+
+@RESOURCES
+def test_a_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.nii.gz"
+    header = bytearray(nifti_file()[:352])
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(header)
+        for _ in range(120):  # 1.2 GB of zeros in 1.2 MB
+            file.write(bytes(10_000_000))
+    assert path.stat().st_size < 2e6
+    within(1600 << 20, lambda: refused(nifti.read_nifti, path, "bytes when unpacked"), tmp_path)
+    # a header that promises more than the file has is refused before memory is asked for
+    header[40:56] = np.array([3, 8000, 8000, 8000, 1, 1, 1, 1], "<i2").tobytes()
+    small = tmp_path / "promise.nii"
+    small.write_bytes(header + bytes(1000))
+    within(50 << 20, lambda: refused(nifti.read_nifti, small, "numbers; a volume"), tmp_path)
+    header[40:56] = np.array([3, 500, 500, 500, 1, 1, 1, 1], "<i2").tobytes()
+    small.write_bytes(header + bytes(1000))
+    within(50 << 20, lambda: refused(nifti.read_nifti, small, "may be truncated"), tmp_path)
+
+
+@RESOURCES
+def test_arrays_that_promise_too_much_are_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    whole = npy_file(np.zeros((4, 4), np.float32))
+    path.write_bytes(whole.replace(b"(4, 4), }      ", b"(400000, 40000)"[:15]))
+    for shape in ("(99999, 99999)", "(0, 5)", "(-4, -4)", "(4, 4.0)", "(True, 16)", "()"):
+        text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+        within(50 << 20, lambda: refused(masks.load_mask, path, "mask file"), tmp_path)
+    h5 = tmp_path / "a.h5"
+    with h5py.File(h5, "w") as file:
+        file.create_dataset("volfs", (30000, 30000, 100), "f4", chunks=(100, 100, 1))
+    within(50 << 20, lambda: refused(kdmri.read_file, h5, "numbers; a volume"), tmp_path)
+    with h5py.File(h5, "w") as file:
+        file.create_dataset("volfs", (512, 512, 400), "f4", chunks=(64, 64, 1), compression="gzip")
+    within(50 << 20, lambda: refused(kdmri.read_file, h5, "no values are stored"), tmp_path)
+
+
+def test_pickles_are_never_run(tmp_path):
+    sign = tmp_path / "pwned"
+    path = tmp_path / "k.npy"
+    np.save(path, np.array([Pwned(sign)], dtype=object), allow_pickle=True)
+    refused(calgary.read_kspace, path, "could run code")
+    refused(masks.load_mask, path, "could run code")
+    path.write_bytes(pickle.dumps(Pwned(sign)))
+    refused(masks.load_mask, path, "not a plain")
+    checkpoint = tmp_path / "c.pt"
+    for archive in (True, False):
+        torch.save(
+            {"model": weights(), "args": Pwned(sign)},
+            checkpoint, _use_new_zipfile_serialization=archive,
+        )  # fmt: skip
+        refused(checkpoints.load_published, checkpoint, r"it asks for \w+\.system")
+    checkpoint.write_bytes(pickle.dumps(Pwned(sign)))
+    refused(checkpoints.load_published, checkpoint, "cannot be read as weights")
+    assert not sign.exists()
+
+
+def test_a_published_checkpoint_is_read(tmp_path):
+    for archive in (True, False):
+        path = tmp_path / "c.pt"
+        path.write_bytes(checkpoint_file(archive))
+        read = checkpoints.load_published(path)
+        assert list(read) == ["a.weight", "a.bias"]
+        assert read["a.weight"].shape == (2, 1, 3, 3)
+
+
+@RESOURCES
+def test_checkpoints_that_break_their_reader_are_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    # tuples in tuples as a key: hashing it overflows the stack of the process
+    nested = b"\x80\x02}" + b")" + b"\x85" * 400_000 + b"K\x01s."
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", nested)
+        archive.writestr("archive/version", "3\n")
+    within(100 << 20, lambda: refused(checkpoints.load_published, path, "parts"), tmp_path)
+    path.write_bytes(nested)
+    within(100 << 20, lambda: refused(checkpoints.load_published, path, "parts"), tmp_path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}.")
+        archive.writestr("archive/data/0", bytes(600_000_000))
+    assert path.stat().st_size < 2e6
+    within(100 << 20, lambda: refused(checkpoints.load_published, path, "far fewer"), tmp_path)
+    # a stride of 0 makes a vast tensor of one number
+    torch.save({"model": {"a": torch.zeros(1).expand(10**6, 10**6)}}, path)
+    within(100 << 20, lambda: refused(checkpoints.load_published, path, "no plain"), tmp_path)
+    torch.save({"model": {"a": torch.tensor([1.0, float("nan")])}}, path)
+    refused(checkpoints.load_published, path, "NaN")
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("../escape"))
+    refused(checkpoints.load_published, path, "not a file that torch.save wrote")
+
+
+def test_hdf5_that_points_elsewhere_is_refused(tmp_path):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(bytes(range(256)) * 64)
+    other = tmp_path / "other.h5"
+    other.write_bytes(kdmri_file())
+    path = tmp_path / "v.h5"
+    with h5py.File(path, "w") as file:
+        file["volfs"] = h5py.ExternalLink(str(other), "volfs")
+    refused(kdmri.read_file, path, "link to somewhere else")
+    with h5py.File(path, "w") as file:
+        file["volfs"] = h5py.SoftLink("/elsewhere")
+    refused(kdmri.read_file, path, "link to somewhere else")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("volfs", (16, 16, 16), "f4", external=[(str(secret), 0, 16384)])
+    refused(kdmri.read_file, path, "in another file")
+    layout = h5py.VirtualLayout((16, 16, 2), "f4")
+    layout[:] = h5py.VirtualSource(other, "volfs", (16, 16, 2))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("volfs", layout)
+    refused(kdmri.read_file, path, "in another file")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("volfs", (3, 3, 3), h5py.special_dtype(vlen=np.float32))
+    refused(kdmri.read_file, path, "values of type object")
+    with h5py.File(path, "w") as file:
+        file.create_group("volfs")
+    refused(kdmri.read_file, path, "is a group")
+    with h5py.File(path, "w") as file:
+        file["other"] = 1
+    refused(kdmri.read_file, path, "holds no volfs but other")
+
+
+def test_pipes_devices_and_endless_folders_do_no_harm(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nii")
+    refused(nifti.read_nifti, tmp_path / "pipe.nii", "a pipe or a device")
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
+    refused(masks.load_mask, tmp_path / "zero.npy", "a pipe or a device")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "loop").symlink_to(tmp_path)
+    (tmp_path / "inner" / "dangling.nii").symlink_to(tmp_path / "nowhere")
+    miniatures.write_nifti(tmp_path / "inner" / "v.nii", miniatures.volume(0, (18, 16, 4)))
+    assert [path.name for path in files_in(tmp_path, (".nii",))] == ["v.nii"]
+
+
+def test_a_manifest_cannot_point_outside(tmp_path):
+    manifest, array = prepared_files()
+    (tmp_path / "secret.npy").write_bytes(array)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("../secret.npy", str(tmp_path / "secret.npy"), "..\\secret.npy", "a/../b.npy"):
+        changed = json.loads(manifest)
+        changed["subjects"][0]["file"] = name
+        (folder / "manifest.json").write_text(json.dumps(changed))
+        refused(prepared.read_manifest, folder, "not the manifest")
+    (folder / "manifest.json").write_bytes(manifest)
+    (folder / "a.npy").symlink_to(tmp_path / "secret.npy")
+    refused(read_prepared, folder, "is a link")
+
+
+def test_links_planted_in_the_output_are_not_followed(tmp_path):
+    raw = miniatures.acdc(tmp_path / "raw", (1, 101), (40, 36, 2))
+    out, victim = tmp_path / "out", tmp_path / "victim"
+    manifest = prepare("acdc", raw, out, report=lambda line: None)
+    victim.write_text("untouched")
+    names = [entry["file"] for entry in manifest["subjects"]]
+    names += [name.replace(".npy", ".json") for name in names]
+    for name in [*names, "manifest.json"]:
+        (out / name).unlink()
+        (out / name).symlink_to(victim)
+        (out / f".{name}.part").symlink_to(victim)
+    (out / "manifest.json").unlink()
+    assert prepare("acdc", raw, out, report=lambda line: None) == manifest
+    assert victim.read_text() == "untouched"
+    assert not [path for path in out.iterdir() if path.is_symlink()]
+
+
+def test_names_of_subjects_stay_names(tmp_path):
+    for number, name in enumerate(("a b;rm -rf x", "..", "-n", "ünïcode", "." * 5 + "x")):
+        place = tmp_path / "raw" / f"{name}!" if name == ".." else tmp_path / "raw" / name
+        miniatures.write_nifti(place / "v.nii", miniatures.volume(number, (18, 16, 3)))
+    prepare("nifti", tmp_path / "raw", tmp_path / "out", report=lambda line: None)
+    for path in (tmp_path / "out").glob("*.npy"):
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.npy", path.name)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=400), st.sampled_from([".nii", ".nii.gz", ".npy", ".h5", ".pt", ".json"]))
+def test_arbitrary_bytes_are_refused(tmp_path_factory, content, ending):
+    path = tmp_path_factory.mktemp("any") / f"manifest{ending}"
+    path.write_bytes(content)
+    read = {
+        ".nii": nifti.read_nifti, ".nii.gz": nifti.read_nifti, ".npy": masks.load_mask,
+        ".h5": kdmri.read_file, ".pt": checkpoints.load_published,
+        ".json": lambda p: prepared.read_manifest(p.parent),
+    }[ending]  # fmt: skip
+    refused(read, path, "manifest")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(*[st.integers(-3, 40_000)] * 3),
+    st.sampled_from([2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024, 1536, 1792, 2304, 0, 7, 99]),
+    st.floats(width=32),
+    st.floats(width=32),
+    st.lists(st.floats(width=32), min_size=12, max_size=12),
+)
+def test_absurd_headers_are_refused_or_read(tmp_path_factory, shape, code, slope, offset, affine):
+    path = tmp_path_factory.mktemp("header") / "v.nii"
+    data = bytearray(nifti_file())
+    data[42:48] = np.clip(shape, -(2**15), 2**15 - 1).astype("<i2").tobytes()
+    data[70:72] = np.array(code, "<i2").tobytes()
+    data[108:120] = np.array([offset, slope, offset], "<f4").tobytes()
+    data[280:328] = np.array(affine, "<f4").tobytes()
+    path.write_bytes(data)
+    message, images = "", torch.zeros(1)
+    try:
+        images = nifti.load_nifti(path).images
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message
+    assert torch.isfinite(images).all()
