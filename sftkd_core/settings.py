@@ -56,23 +56,6 @@ CAST = {
     "sft-finetuned": "control: D3C5 alone, SFT start",
 }
 ALL = 10**6  # slices of a subject, or subjects, at most
-
-
-def _plan() -> dict[str, str]:
-    """Every experiment that has a name: the cast of the spine, then each method's."""
-    plan = dict(CAST)
-    for name, rows in distillation.METHODS.items():
-        if name != "at":
-            plan[f"kd-{name}"] = f"D3C5 distilled from the teacher by {name.upper()}"
-            plan[f"sft-kd-{name}"] = f"D3C5 distilled from the SFT teacher by {name.upper()}"
-        if "released" in rows:
-            plan[f"kd-{name}-released"] = f"kd, {name.upper()} as in the released code"
-    plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
-    return plan
-
-
-PLAN = _plan()
-ALIASES = {"D5C5": "teacher", "D3C5": "student", "kd-at": "kd", "sft-kd-at": "sft-kd"}
 METHOD_NAMES = {
     "at": "AT",
     "fitnets": "FitNets",
@@ -83,6 +66,29 @@ METHOD_NAMES = {
     "ft": "FT",
     "nst": "NST",
 }
+
+
+def _plan() -> dict[str, str]:
+    """Every experiment that has a name: the cast of the spine, then each method's."""
+    plan = dict(CAST)
+    for name, rows in distillation.METHODS.items():
+        if name != "at":
+            plan[f"kd-{name}"] = (
+                f"D3C5 distilled from the teacher by {METHOD_NAMES.get(name, name)}"
+            )
+            plan[f"sft-kd-{name}"] = (
+                f"D3C5 distilled from the SFT teacher by {METHOD_NAMES.get(name, name)}"
+            )
+        if "released" in rows:
+            plan[f"kd-{name}-released"] = (
+                f"kd, {METHOD_NAMES.get(name, name)} as in the released code"
+            )
+    plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
+    return plan
+
+
+PLAN = _plan()
+ALIASES = {"D5C5": "teacher", "D3C5": "student", "kd-at": "kd", "sft-kd-at": "sft-kd"}
 
 
 @dataclass(frozen=True)
