@@ -158,6 +158,13 @@ def test_it_ran_at_smoke_with_this_source(path):
         if output.get("name") == "stderr" and "Warning" in output.text
     ]  # fmt: skip
     assert not errors
+    shown = [
+        output["data"]["text/plain"]
+        for cell in executed.cells if cell.cell_type == "code"
+        for output in cell.outputs
+        if "text/plain" in output.get("data", {})
+    ]  # fmt: skip
+    assert not [text[:80] for text in shown if "Result(experiment=" in text]
 
 
 VARIANTS = {
