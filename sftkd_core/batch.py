@@ -54,5 +54,5 @@ def cost(experiment: Experiment) -> float:
         student = models.build(experiment.student, 0)
         stages = len(student.stages)
         # the branches: every stage but the first, for all branches that have left before it
-        weights += models.parameter_count(student) / stages * stages * (stages - 1) / 2
+        weights += models.parameter_count(student) * (stages - 1) / 2
     return float(weights * experiment.schedule.epochs)

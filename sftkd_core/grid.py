@@ -10,10 +10,7 @@ from sftkd_core.settings import Setting
 
 def status(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
     """Which cells are there: one row an experiment, one column a setting, True where trained."""
-    columns = {
-        label(setting): [_has(setting, name) for name in names]  #
-        for setting in settings
-    }
+    columns = {label(setting): [_has(setting, name) for name in names] for setting in settings}
     return pd.DataFrame(columns, index=list(names))
 
 

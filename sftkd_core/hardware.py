@@ -41,20 +41,16 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
+@lru_cache(maxsize=1)
 def keep_freed_memory() -> None:
     """Let this process keep the memory of freed tensors, for the next ones (Linux with glibc).
 
     By default each large tensor is a fresh mapping, and touching its pages for the first time can
     cost more than the arithmetic on it: of a training step at 96 x 96, thousands of page faults.
-    ``benchmarks/memory.py`` shows what that is worth. In inference mode nothing changes: there a
-    large volume may be streaming through, and memory given back counts for more.
+    ``benchmarks/memory.py`` shows what that is worth.
     """
-    if sys.platform == "linux" and not torch.is_inference_mode_enabled():
-        _set_thresholds()
-
-
-@lru_cache(maxsize=1)
-def _set_thresholds() -> None:
+    if sys.platform != "linux":
+        return
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that glibc allows

@@ -209,8 +209,8 @@ def compare(
         mean=float(difference.mean()),
         low=float(low),
         high=float(high),
-        p_slices=_wilcoxon(difference),
-        p_subjects=_wilcoxon(np.array([group.mean() for group in groups])),
+        p_slices=signed_rank_p(difference),
+        p_subjects=signed_rank_p(np.array([group.mean() for group in groups])),
         slices=len(difference),
         subjects=len(groups),
     )
@@ -221,7 +221,8 @@ def _resample(groups: list[np.ndarray], generator: np.random.Generator) -> float
     return float(np.concatenate([generator.choice(group, len(group)) for group in drawn]).mean())
 
 
-def _wilcoxon(difference: np.ndarray) -> float:
+def signed_rank_p(difference: np.ndarray) -> float:
+    """P value of Wilcoxon's two-sided signed-rank test; 1 where nothing differs."""
     if not difference.any():
         return 1.0  # no difference at all: nothing to rank
     return float(stats.wilcoxon(difference).pvalue)

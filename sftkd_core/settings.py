@@ -17,7 +17,7 @@ from sftkd_core.consistency import Measurement, measure
 from sftkd_core.data import Dataset, Slices
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Experiment, Result, Sampling, Schedule
-from sftkd_core.hardware import keep_freed_memory, pick_device
+from sftkd_core.hardware import pick_device
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,6 @@ class Setting:
         if name == "zero-filled":
             return measurement.zero_filled
         experiment = name if isinstance(name, Experiment) else self.experiment(name)
-        keep_freed_memory()
         model = experiments.run(experiment, self.device).model
         return experiments.reconstruct(model, measurement)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from sftkd_core.errors import InputError
+from sftkd_core.metrics import signed_rank_p
 
 KEYS = ["seed", "subject", "slice"]
 
@@ -94,8 +95,8 @@ def paired(
         low=low,
         high=high,
         by_seed=tuple(by_seed),
-        p_subjects=_wilcoxon(by_subject.to_numpy()),
-        p_slices=_wilcoxon(difference.to_numpy()),
+        p_subjects=signed_rank_p(by_subject.to_numpy()),
+        p_slices=signed_rank_p(difference.to_numpy()),
         effect=rank_biserial(by_subject),
         subjects=len(by_subject),
         slices=len(difference),
@@ -108,9 +109,3 @@ def _t_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
     half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1)
     half /= sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
-
-
-def _wilcoxon(difference: np.ndarray) -> float:
-    if not difference.any():
-        return 1.0  # no difference at all: nothing to rank
-    return float(stats.wilcoxon(difference).pvalue)
