@@ -5,7 +5,6 @@ import io
 import warnings
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -17,12 +16,12 @@ CODE = ("metrics.py", "consistency.py", "training.py")  # what decides a value b
 def remembered(
     weights: dict[str, torch.Tensor],
     images: torch.Tensor,
-    mask: np.ndarray,
+    measured: torch.Tensor,
     compute: Callable[[], pd.DataFrame],
 ) -> pd.DataFrame:
-    """``compute()``, or what it returned before for these very weights, images and mask."""
+    """``compute()``, or what it returned before for these very weights, images and k-space."""
     digest = hashlib.sha256(store.code_fingerprint(CODE).encode())
-    for name, value in [*weights.items(), ("images", images), ("mask", torch.from_numpy(mask))]:
+    for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     path = storage.home() / "evaluations" / f"{digest.hexdigest()[:24]}.csv"

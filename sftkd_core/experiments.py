@@ -15,39 +15,22 @@ from datetime import datetime, timezone
 from math import inf
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
 import sftkd_core
-from sftkd_core import distillation, masks, models, objectives, sft, storage, store
-from sftkd_core.consistency import measure
+from sftkd_core import distillation, models, objectives, storage, store, tasks
 from sftkd_core.data import Dataset
-from sftkd_core.distillation.distiller import common_sizes
-from sftkd_core.distillation.memory import remember
 from sftkd_core.errors import InputError
 from sftkd_core.hardware import describe, has_bfloat16, pick_device
+from sftkd_core.norms import NORMS
 from sftkd_core.progress import Line, clock
+from sftkd_core.sampling import Sampling
 from sftkd_core.training import Schedule, fit, reconstruct
 
-OBJECTIVES = ("reconstruct", "sft", "distil", "paraphrase")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which lines are measured: a ``masks.cartesian_mask`` for images of any height.
-
-    The ten central lines are always measured, or half of all where that is fewer.
-    """
-
-    acceleration: float = 4
-    seed: int = 0
-
-    def mask(self, lines: int) -> np.ndarray:
-        """(lines,) bool, un-shifted."""
-        centre = min(10, max(1, masks.line_count(lines, self.acceleration) // 2))
-        return masks.cartesian_mask(lines, self.acceleration, self.seed, centre)
+OBJECTIVES = ("reconstruct", "sft", "distil", "paraphrase", "imitate", "adversarial")
+FROM_TEACHER = ("distil", "paraphrase", "imitate")
 
 
 @dataclass(frozen=True)
@@ -56,30 +39,36 @@ class Experiment:
 
     objective    "reconstruct" (a network alone), "sft" (teacher with branches of ``student``),
                  "distil" (a student beside the frozen ``teacher``), "paraphrase" (what factor
-                 transfer trains first: an autoencoder of the frozen ``teacher``'s features)
+                 transfer trains first: an autoencoder of the frozen ``teacher``'s features),
+                 "imitate" (a student beside the images of the frozen ``teacher``), "adversarial"
+                 (a generator against ``dagan.Discriminator``)
     model        name of the network that is trained, see ``models.NAMES``
     data         training and validation slices; only their splits of the data set are used
     student      "sft": name of the network whose stages form the branches
-    teacher      "distil", "paraphrase": the experiment whose network is the teacher
-    initial      experiment whose network (of an "sft" experiment: its student) starts this one;
-                 None starts from random weights that follow from ``seed``
+    teacher      "distil", "paraphrase", "imitate": the experiment whose network is the teacher
+    initial      experiment whose network (of an "sft" experiment: its student, or all of it where
+                 this one is "sft" too) starts this one; None starts from random weights that
+                 follow from ``seed``
     method       "distil", "paraphrase": row of ``distillation.METHODS``
     variant      of the method: "paper" or "released"
     taps         key of ``distillation.TAPS``; None takes the method's own
     weight       "distil": of the KD term; None lets it follow from ``share``
+                 "imitate": of the imitation term; None is 1
     share        "distil": KD gradient over reconstruction gradient when training starts; None
                  takes the method's default
     joint        "distil": ``L_rec + weight * L_KD``; False trains ``L_KD`` alone, the first phase
                  of the released code's two
     sft_weights  "sft": of the three terms of the loss
     released     "sft": the released code's divided imitation term
+    branches     "sft": behind which teacher stages a branch leaves, see ``sft``; None: all
+    norm         "l1" or "mse": of the reconstruction loss, key of ``norms.NORMS``
     precision    see ``training.fit``
     """
 
     objective: str
     model: str
     data: Dataset
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     schedule: Schedule = field(default_factory=lambda: Schedule(epochs=150))
     seed: int = 0
     student: str | None = None
@@ -93,6 +82,8 @@ class Experiment:
     joint: bool = True
     sft_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     released: bool = False
+    branches: tuple[int, ...] | None = None
+    norm: str = "l1"
     precision: str = "auto"
 
     def __post_init__(self):
@@ -104,25 +95,29 @@ class Experiment:
             models.check_name(name)
         needs = {
             "student": self.objective == "sft",
-            "teacher": self.objective in ("distil", "paraphrase"),
+            "teacher": self.objective in FROM_TEACHER,
             "method": self.objective in ("distil", "paraphrase"),
         }
         for name, needed in needs.items():
             if (getattr(self, name) is not None) != needed:
                 verb = "needs" if needed else "takes no"
                 raise InputError(f'an experiment of objective "{self.objective}" {verb} {name}')
+        if self.norm not in NORMS:
+            raise InputError(f"unknown norm {self.norm!r}; choose one of {', '.join(NORMS)}")
+        if self.norm != "l1" and self.objective not in ("reconstruct", "sft", "distil"):
+            raise InputError(f'an experiment of objective "{self.objective}" takes no norm')
+        if self.branches is not None and self.objective != "sft":
+            raise InputError(f'an experiment of objective "{self.objective}" takes no branches')
         self._check_distillation()
 
     def _check_distillation(self) -> None:
-        """Contradictions among the fields that only "distil" has a use for."""
-        if self.objective != "distil" and (self.weight, self.share, self.joint) != (
-            None,
-            None,
-            True,
-        ):
-            raise InputError(
-                f'an experiment of objective "{self.objective}" takes no weight, share or joint'
-            )
+        """Contradictions among the fields that only distillation has a use for."""
+        given = [n for n in ("weight", "share") if getattr(self, n) is not None]
+        given += [] if self.joint else ["joint"]
+        useful = {"distil": ("weight", "share", "joint"), "imitate": ("weight",)}
+        for name in given:
+            if name not in useful.get(self.objective, ()):
+                raise InputError(f'an experiment of objective "{self.objective}" takes no {name}')
         if self.weight is not None and self.share is not None:
             raise InputError("give the KD term a weight or a share, not both")
         for name in ("weight", "share"):
@@ -190,7 +185,8 @@ class Experiment:
         return tuple(own) + tuple(text for e in self.earlier for text in e._rows())
 
     def _files(self) -> set[str]:
-        files = {"masks.py", "consistency.py", "objectives.py", "training.py"}
+        files = {"masks.py", "sampling.py", "consistency.py", "objectives.py", "norms.py"}
+        files |= {"training.py"} | tasks.source_files(self.objective)
         files |= models.source_files(self.model)
         if self.data.synthetic:
             files |= {f"data/{self.data.name}.py", "data/texture.py"}
@@ -212,6 +208,8 @@ class Experiment:
             kind += f"-{self.method}{variant}-from-{origin}"
         if self.objective == "paraphrase":
             kind += "-paraphraser"
+        if self.objective == "imitate":
+            kind += "-imitating"
         if self.initial:
             kind += "-continued"
         return f"{kind}-{self.key}"
@@ -222,7 +220,8 @@ class Result:
     """A finished experiment: its network with the best weights, and how it came about.
 
     network     in evaluation mode; for "sft" a ``StudentFriendlyTeacher``, for "distil" a
-                ``Distiller``, for "paraphrase" the list of paraphrasers
+                ``Distiller``, for "adversarial" the ``Adversaries``, for "paraphrase" the list of
+                paraphrasers
     history     one row an epoch: epoch, rate, train_loss, validation_loss, validation_psnr, seconds
     provenance  seed, data, commit, hardware, precision, versions, when, seconds
     """
@@ -236,9 +235,8 @@ class Result:
     def model(self) -> models.Staged:
         """The network that reconstructs: of "sft" the teacher, of "distil" the student."""
         objective = self.experiment.objective
-        if objective == "distil":
-            return self.network.student
-        return self.network.teacher if objective == "sft" else self.network
+        part = {"distil": "student", "sft": "teacher", "adversarial": "generator"}.get(objective)
+        return getattr(self.network, part) if part else self.network
 
     @property
     def student(self) -> models.Staged:
@@ -257,7 +255,7 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
     if entry is None:
         return None
     weights, record = entry
-    network = _network(experiment)
+    network = tasks.network(experiment)
     network.load_state_dict(weights)
     network.to(pick_device(device), memory_format=torch.channels_last).eval()
     return Result(experiment, network, pd.DataFrame(record["history"]), record["provenance"])
@@ -288,10 +286,10 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     place = store.folder(experiment.name)
     _restart_if_stale(place, experiment.code)
     train, validation = (_examples(experiment, name, device) for name in ("train", "validation"))
-    network = _network(experiment)
+    network = tasks.network(experiment)
     _start_from(network, experiment)
     network.to(device, memory_format=torch.channels_last)
-    task = _task(experiment, network, train, validation, device)
+    task = tasks.task(experiment, network, train, validation, *_frozen(experiment, device))
     history = fit(
         network,
         task.objective,
@@ -338,87 +336,28 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
 
 def _examples(experiment: Experiment, split: str, device: torch.device) -> objectives.Examples:
     images = experiment.data.load(split).images
-    mask = experiment.sampling.mask(images.shape[-2])
-    return objectives.Examples(measure(images, mask).to(device), images.to(device))
+    return objectives.Examples(
+        experiment.sampling.measure(images, split).to(device), images.to(device)
+    )
 
 
-@dataclass(frozen=True)
-class Task:
-    """What ``fit`` needs besides the network, and the weight of the KD term (None without one)."""
-
-    objective: objectives.Objective
-    validate: objectives.Validation
-    weight: float | None = None
-
-
-def _task(experiment: Experiment, network: nn.Module, train, validation, device) -> Task:
-    if experiment.objective == "sft":
-        terms = experiment.sft_weights, experiment.released
-        return Task(
-            objectives.student_friendly(train, *terms),
-            objectives.validate_joint(validation, *terms),
-        )
-    if experiment.objective == "reconstruct":
-        return Task(objectives.reconstruction(train), objectives.validate_image(validation))
+def _frozen(experiment: Experiment, device: torch.device) -> tuple[nn.Module | None, list]:
+    """The teacher, and the paraphrasers of its features, where the experiment has them."""
+    if experiment.teacher is None:
+        return None, []
     teacher = find(experiment.teacher, str(device)).model.requires_grad_(False)
-    if experiment.objective == "paraphrase":
-        pair = teacher, experiment.row
-        return Task(
-            objectives.paraphrase(train, *pair), objectives.validate_paraphrase(validation, *pair)
-        )
-    return _distillation(experiment, network, teacher, train, validation)
-
-
-def _distillation(experiment: Experiment, network, teacher, train, validation) -> Task:
-    method, precision = experiment.row, experiment.precision
-    paraphrasers = []
-    if experiment.paraphraser is not None:
-        device = str(next(teacher.parameters()).device)
-        paraphrasers = list(find(experiment.paraphraser, device).network)
-
-    def memory(examples):
-        sizes = common_sizes(method, network.student, teacher, examples.targets.shape[-2:])
-        return remember(teacher, examples.measurement, method, paraphrasers, sizes, precision)
-
-    known = memory(train)
-    if not experiment.joint:
-        return Task(
-            objectives.distillation(train, known, method, 1.0, joint=False),
-            objectives.validate_distillation(validation, memory(validation), method),
-        )
-    weight = experiment.weight
-    if weight is None:
-        share = method.share if experiment.share is None else experiment.share
-        weight = objectives.starting_weight(
-            network, train, known, method, share, experiment.schedule.batch, precision
-        )
-    return Task(
-        objectives.distillation(train, known, method, weight),
-        objectives.validate_image(validation),
-        weight,
-    )
-
-
-def _network(experiment: Experiment) -> nn.Module:
-    model = models.build(experiment.model, experiment.seed)
-    if experiment.objective == "reconstruct":
-        return model
-    if experiment.objective == "sft":
-        student = models.build(experiment.student, experiment.seed)
-        return sft.StudentFriendlyTeacher(model, student)
-    teacher = models.build(experiment.teacher.model)
-    student_parts, teacher_parts = distillation.parts(
-        experiment.row, model, teacher, experiment.seed
-    )
-    if experiment.objective == "paraphrase":
-        return nn.ModuleList(teacher_parts)
-    return distillation.Distiller(model, student_parts)
+    if experiment.paraphraser is None:
+        return teacher, []
+    return teacher, list(find(experiment.paraphraser, str(device)).network.requires_grad_(False))
 
 
 def _start_from(network: nn.Module, experiment: Experiment) -> None:
     if experiment.initial is None:
         return
     earlier = find(experiment.initial, "cpu")
+    if experiment.objective == "sft" == experiment.initial.objective:
+        network.load_state_dict(earlier.network.state_dict())
+        return
     target = network.student if experiment.objective == "distil" else network
     target.load_state_dict(earlier.student.state_dict())  # strict: every weight or an error
 

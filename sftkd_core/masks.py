@@ -63,6 +63,25 @@ def equispaced_mask(
     return np.fft.ifftshift(mask)
 
 
+def central_mask(height: int, width: int, factor: float = 4) -> np.ndarray:
+    """The low frequencies in both directions: what a scan of lower resolution measures.
+
+    Kept are ``floor(height / factor)`` rows and ``floor(width / factor)`` columns around the zero
+    frequency, the central 64 x 64 of 256 x 256 at ``factor`` 4 (Appendix B of the paper). Images
+    from it keep their size and lose their detail.
+
+    Returns ``(height, width)`` bool, un-shifted. Raises ``InputError`` as ``line_count`` does, and
+    where nothing would be left.
+    """
+    sides = []
+    for size in (height, width):
+        count = line_count(size, factor)
+        if not count:
+            raise InputError(f"factor {factor} leaves nothing of {size} lines; use at most {size}")
+        sides.append(np.fft.ifftshift(_centre(size, count)))
+    return np.outer(*sides)
+
+
 def load_mask(path: str | Path) -> np.ndarray:
     """Load a published ``.npy`` mask: 1-D, or 2-D and constant along one axis.
 

@@ -17,8 +17,10 @@ from sftkd_core.distillation.memory import Memory
 from sftkd_core.distillation.method import resize
 from sftkd_core.errors import InputError
 from sftkd_core.models import Staged
+from sftkd_core.norms import l1
 from sftkd_core.training import autocast
 
+Norm = Callable[[Tensor, Tensor], Tensor]  # see ``norms``
 Objective = Callable[[nn.Module, Tensor], Tensor]
 Validation = Callable[[nn.Module], dict[str, float]]
 
@@ -31,30 +33,35 @@ class Examples:
     targets: Tensor
 
 
-def l1(image: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference: the paper's reconstruction loss, over the number of pixels."""
-    return (image - target).abs().mean()
-
-
-def reconstruction(train: Examples) -> Objective:
+def reconstruction(train: Examples, norm: Norm = l1) -> Objective:
     """``L_rec``: a network alone."""
-    return lambda network, indices: l1(network(train.measurement[indices]), train.targets[indices])
+    return lambda network, indices: norm(
+        network(train.measurement[indices]), train.targets[indices]
+    )
 
 
 def student_friendly(
-    train: Examples, weights: tuple[float, float, float] = (1, 1, 1), released: bool = False
+    train: Examples,
+    weights: tuple[float, float, float] = (1, 1, 1),
+    released: bool = False,
+    norm: Norm = l1,
 ) -> Objective:
     """``L_SFTN``, equations (3)-(5): a ``sft.StudentFriendlyTeacher``; Algorithm 1, step 1."""
 
     def objective(network: sft.StudentFriendlyTeacher, indices: Tensor) -> Tensor:
         images, branches = network(train.measurement[indices])
-        return sft.loss(images, branches, train.targets[indices], weights, released).total
+        return sft.loss(images, branches, train.targets[indices], weights, released, norm).total
 
     return objective
 
 
 def distillation(
-    train: Examples, memory: Memory, method: Method, weight: float, joint: bool = True
+    train: Examples,
+    memory: Memory,
+    method: Method,
+    weight: float,
+    joint: bool = True,
+    norm: Norm = l1,
 ) -> Objective:
     """``L_rec + weight * L_KD``: a student beside a frozen teacher; Algorithm 1, step 2.
 
@@ -64,7 +71,7 @@ def distillation(
 
     def objective(network: Distiller, indices: Tensor) -> Tensor:
         images, kd = _image_and_kd(network, train, memory, method, indices)
-        return l1(images, train.targets[indices]) + weight * kd if joint else kd
+        return norm(images, train.targets[indices]) + weight * kd if joint else kd
 
     return objective
 
@@ -102,6 +109,7 @@ def starting_weight(
     share: float,
     batch: int = 4,
     precision: str = "auto",
+    norm: Norm = l1,
 ) -> float:
     """The weight at which the KD gradient is ``share`` of the reconstruction gradient.
 
@@ -111,7 +119,7 @@ def starting_weight(
     pulls = torch.zeros(2, dtype=torch.float64)
     for indices in torch.arange(len(train.targets))[: 4 * batch].split(batch):
         if len(indices) >= method.smallest:
-            pulls += gradient_norms(network, train, memory, method, indices, precision)
+            pulls += gradient_norms(network, train, memory, method, indices, precision, norm)
     reconstruction_pull, kd_pull = pulls.tolist()
     if not kd_pull > 0:
         raise InputError(
@@ -128,11 +136,12 @@ def gradient_norms(
     method: Method,
     indices: Tensor,
     precision: str = "auto",
+    norm: Norm = l1,
 ) -> Tensor:
     """L2 norms of the gradients of ``L_rec`` and ``L_KD`` in the student: (2,) float64."""
     with autocast(train.targets.device, precision):
         images, kd = _image_and_kd(network, train, memory, method, indices)
-        losses = l1(images, train.targets[indices]), kd
+        losses = norm(images, train.targets[indices]), kd
     weights = list(network.student.parameters())
     norms = []
     for value in losses:
@@ -148,12 +157,12 @@ def _image_and_kd(network, examples, memory, method, indices) -> tuple[Tensor, T
     return images, method.compare(mine, memory(indices))
 
 
-def validate_image(validation: Examples) -> Validation:
+def validate_image(validation: Examples, norm: Norm = l1) -> Validation:
     """``L_rec`` and PSNR (data range 1, mean over slices) of a network's images."""
 
     def loss_and_image(network: nn.Module, part: slice) -> tuple[Tensor, Tensor]:
         image = network(validation.measurement[part])
-        return l1(image, validation.targets[part]), image
+        return norm(image, validation.targets[part]), image
 
     return lambda network: _scores(network, validation, loss_and_image)
 
@@ -170,13 +179,16 @@ def validate_distillation(validation: Examples, memory: Memory, method: Method) 
 
 
 def validate_joint(
-    validation: Examples, weights: tuple[float, float, float] = (1, 1, 1), released: bool = False
+    validation: Examples,
+    weights: tuple[float, float, float] = (1, 1, 1),
+    released: bool = False,
+    norm: Norm = l1,
 ) -> Validation:
     """``L_SFTN`` of a joint network, and the PSNR of its teacher's images."""
 
     def loss_and_image(network: nn.Module, part: slice) -> tuple[Tensor, Tensor]:
         image, branches = network(validation.measurement[part])
-        terms = sft.loss(image, branches, validation.targets[part], weights, released)
+        terms = sft.loss(image, branches, validation.targets[part], weights, released, norm)
         return terms.total, image
 
     return lambda network: _scores(network, validation, loss_and_image)

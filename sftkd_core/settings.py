@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftkd_core import batch, distillation, evaluations, experiments, metrics
-from sftkd_core.consistency import Measurement, measure
+from sftkd_core import batch, evaluations, experiments, metrics, plan
+from sftkd_core.consistency import Measurement
 from sftkd_core.data import Dataset, Slices
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Experiment, Result, Sampling, Schedule
 from sftkd_core.hardware import pick_device
+from sftkd_core.plan import ALIASES, CAST, METHOD_NAMES, PLAN
 
 
 @dataclass(frozen=True)
@@ -45,50 +46,7 @@ PROFILES = {
     "quick": Profile(96, 96, 8, 20, 4, 10, Schedule(epochs=20, rate=2e-3, decay="cosine")),
     "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
 }
-CAST = {
-    "teacher": "D5C5 alone",
-    "sft-teacher": "D5C5 with branches of D3C5",
-    "student": "D3C5 alone",
-    "kd": "D3C5 distilled from the teacher",
-    "sft-kd-random": "D3C5 distilled from the SFT teacher, random start",
-    "sft-kd": "D3C5 distilled from the SFT teacher, SFT start",
-    "student-long": "control: D3C5 alone, the steps of both phases",
-    "sft-finetuned": "control: D3C5 alone, SFT start",
-}
 ALL = 10**6  # slices of a subject, or subjects, at most
-METHOD_NAMES = {
-    "at": "AT",
-    "fitnets": "FitNets",
-    "sp": "SP",
-    "fsp": "FSP",
-    "cc": "CC",
-    "pkt": "PKT",
-    "ft": "FT",
-    "nst": "NST",
-}
-
-
-def _plan() -> dict[str, str]:
-    """Every experiment that has a name: the cast of the spine, then each method's."""
-    plan = dict(CAST)
-    for name, rows in distillation.METHODS.items():
-        if name != "at":
-            plan[f"kd-{name}"] = (
-                f"D3C5 distilled from the teacher by {METHOD_NAMES.get(name, name)}"
-            )
-            plan[f"sft-kd-{name}"] = (
-                f"D3C5 distilled from the SFT teacher by {METHOD_NAMES.get(name, name)}"
-            )
-        if "released" in rows:
-            plan[f"kd-{name}-released"] = (
-                f"kd, {METHOD_NAMES.get(name, name)} as in the released code"
-            )
-    plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
-    return plan
-
-
-PLAN = _plan()
-ALIASES = {"D5C5": "teacher", "D3C5": "student", "kd-at": "kd", "sft-kd-at": "sft-kd"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +116,21 @@ class Setting:
         )
 
     @cached_property
+    def elsewhere(self) -> Dataset:
+        """The synthetic anatomy that ``dataset`` is not, of its size and number of subjects."""
+        profile = PROFILES[self.profile]
+        name = "brain" if self.dataset.name in ("cardiac", "acdc") else "cardiac"
+        return Dataset(
+            name=name,
+            size=self.dataset.size or profile.size,
+            slices=profile.slices,
+            train=profile.train,
+            validation=profile.validation,
+            test=profile.test,
+            seed=self.seed,
+        )
+
+    @cached_property
     def sampling(self) -> Sampling:
         """Which lines are measured, at any size."""
         return Sampling(self.acceleration, self.seed)
@@ -180,7 +153,7 @@ class Setting:
     @cached_property
     def measurement(self) -> Measurement:
         """The test set, measured."""
-        return measure(self.test_set.images, self.mask)
+        return self.sampling.measure(self.test_set.images)
 
     @property
     def synthetic(self) -> bool:
@@ -205,36 +178,7 @@ class Setting:
 
     def experiment(self, name: str) -> Experiment:
         """An experiment of the plan; raises ``InputError`` for a name it does not hold."""
-        name = ALIASES.get(name, name)
-        if name not in PLAN:
-            known = ", ".join([*PLAN, *ALIASES])
-            raise InputError(f"unknown experiment {name!r}; choose one of {known}")
-        common = self._common()
-        if name == "teacher":
-            return Experiment("reconstruct", "D5C5", **common)
-        if name == "student":
-            return Experiment("reconstruct", "D3C5", **common)
-        if name == "sft-teacher":
-            return Experiment("sft", "D5C5", student="D3C5", **common)
-        if name == "student-long":
-            schedule = common.pop("schedule")
-            both_phases = replace(schedule, epochs=2 * schedule.epochs)
-            return Experiment("reconstruct", "D3C5", schedule=both_phases, **common)
-        if name == "sft-finetuned":
-            return Experiment(
-                "reconstruct", "D3C5", initial=self.experiment("sft-teacher"), **common
-            )
-        if name == "kd-two-phase":
-            features = self.distil("at", joint=False)
-            return Experiment("reconstruct", "D3C5", initial=features, **common)
-        friendly = name.startswith("sft-kd")
-        words = name.removeprefix("sft-").split("-")[1:]
-        return self.distil(
-            next((word for word in words if word in distillation.METHODS), "at"),
-            "sft-teacher" if friendly else "teacher",
-            sft_start=friendly and "random" not in words,
-            variant="released" if "released" in words else "paper",
-        )
+        return plan.experiment(self, name)
 
     def distil(
         self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
@@ -242,10 +186,12 @@ class Setting:
         """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
         from_teacher = self.experiment(teacher)
         initial = from_teacher if sft_start else None
-        fields = {"teacher": from_teacher, "initial": initial, **self._common(), **changes}
-        return Experiment("distil", "D3C5", method=method, **fields)
+        fields = {"teacher": from_teacher, "initial": initial, **self.common, **changes}
+        return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
 
-    def _common(self) -> dict:
+    @property
+    def common(self) -> dict:
+        """The fields that all experiments of the plan share: data, sampling, schedule, seed."""
         return {
             "data": self.dataset,
             "sampling": self.sampling,
@@ -263,32 +209,49 @@ class Setting:
         return experiments.run(self.experiment(name), self.device, quiet)
 
     def reconstruct(
-        self, name: str | Experiment, measurement: Measurement | None = None
+        self,
+        name: str | Experiment,
+        measurement: Measurement | None = None,
     ) -> torch.Tensor:
-        """Images (n, 1, h, w) by an experiment's network, of the test set by default.
+        """Images (n, 1, h, w) by an experiment's network.
 
-        name  of the plan, or an experiment; ``"zero-filled"`` needs no network
+        name         of the plan, or an experiment; ``"zero-filled"`` needs no network
+        measurement  default: the test set, measured as the network was trained
         """
-        measurement = self.measurement if measurement is None else measurement
         if name == "zero-filled":
-            return measurement.zero_filled
+            return (self.measurement if measurement is None else measurement).zero_filled
         experiment = name if isinstance(name, Experiment) else self.experiment(name)
+        if measurement is None:
+            measurement = self.measured(experiment.sampling)
         model = experiments.run(experiment, self.device).model
         return experiments.reconstruct(model, measurement)
 
-    def evaluate(self, name: str | Experiment) -> pd.DataFrame:
-        """``metrics.table`` of the test set, remembered; see ``reconstruct`` for the names."""
+    def measured(self, sampling: Sampling) -> Measurement:
+        """The test set, measured in another way."""
+        if sampling == self.sampling:
+            return self.measurement
+        return sampling.measure(self.test_set.images)
+
+    def evaluate(self, name: str | Experiment, sampling: Sampling | None = None) -> pd.DataFrame:
+        """``metrics.table`` of the test set, remembered; see ``reconstruct`` for the names.
+
+        sampling  how the test set is measured; default: as the network was trained
+        """
+        experiment = name if isinstance(name, Experiment) or name == "zero-filled" else None
+        experiment = experiment or self.experiment(name)
+        weights = {}
+        if experiment != "zero-filled":
+            weights = experiments.run(experiment, self.device).model.state_dict()
+        if sampling is None:
+            sampling = self.sampling if experiment == "zero-filled" else experiment.sampling
+        measurement, target = self.measured(sampling), self.test_set
 
         def compute() -> pd.DataFrame:
-            images = self.reconstruct(name)
-            return metrics.table(images, self.test_set.images, self.test_set.subjects)
+            images = self.reconstruct(experiment, measurement)
+            return metrics.table(images, target.images, target.subjects)
 
-        if name == "zero-filled":
-            weights = {}
-        else:
-            experiment = name if isinstance(name, Experiment) else self.experiment(name)
-            weights = experiments.run(experiment, self.device).model.state_dict()
-        return evaluations.remembered(weights, self.test_set.images, self.mask, compute)
+        kspace = torch.view_as_real(measurement.kspace)
+        return evaluations.remembered(weights, target.images, kspace, compute)
 
 
 __all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting"]

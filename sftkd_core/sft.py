@@ -4,6 +4,7 @@ From each teacher stage k = 1 .. N-1 a branch leaves through the student's stage
 teacher learns to reconstruct, each branch learns to reconstruct, and both learn to agree.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from sftkd_core.consistency import Measurement
 from sftkd_core.errors import InputError
 from sftkd_core.models import Staged
+from sftkd_core.norms import l1
 
 
 class StudentFriendlyTeacher(nn.Module):
@@ -23,9 +25,18 @@ class StudentFriendlyTeacher(nn.Module):
     Where the states of the two differ in channels, each branch starts with a 1x1 convolution of
     its own from the teacher's channels to the student's; they are drawn from ``seed``, and no
     part of either network. Networks of equal states have none.
+
+    branches  the teacher stages, counted from 1, behind which a branch leaves; None: all but the
+              last, as in the paper
     """
 
-    def __init__(self, teacher: Staged, student: Staged, seed: int = 0):
+    def __init__(
+        self,
+        teacher: Staged,
+        student: Staged,
+        seed: int = 0,
+        branches: tuple[int, ...] | None = None,
+    ):
         super().__init__()
         if len(teacher.stages) != len(student.stages) or len(teacher.stages) < 2:
             raise InputError(
@@ -33,31 +44,47 @@ class StudentFriendlyTeacher(nn.Module):
                 f"{len(student.stages)}; both need the same number, at least 2"
             )
         self.teacher, self.student = teacher, student
-        self.adapters = _adapters(teacher, student, seed)
+        self.branches = _checked_branches(branches, len(teacher.stages))
+        self.adapters = _adapters(teacher, student, seed, len(self.branches))
 
     def forward(self, measurement: Measurement) -> tuple[Tensor, Tensor]:
         """Teacher image ``(b, 1, h, w)`` and branch images ``(N-1, b, 1, h, w)``.
 
-        ``branch_images[k-1]`` left the teacher after its stage k. The branches that have left so
-        far go through each student stage as one batch: N-1 student calls, not N(N-1)/2.
+        ``branch_images[k-1]`` left the teacher after its stage ``branches[k-1]``. The branches that
+        have left so far go through each student stage as one batch: N-1 student calls, not
+        N(N-1)/2.
         """
         state = self.teacher.stages[0](self.teacher.stem(measurement), measurement)
+        adapters = dict(zip(self.branches, self.adapters, strict=True))
         branches = None  # none has left yet
-        for adapter, teacher_stage, student_stage in zip(
-            self.adapters, self.teacher.stages[1:], self.student.stages[1:], strict=True
+        for k, (teacher_stage, student_stage) in enumerate(
+            zip(self.teacher.stages[1:], self.student.stages[1:], strict=True), start=1
         ):
-            leaving = adapter(state).unsqueeze(0)
-            branches = leaving if branches is None else torch.cat([branches, leaving])
-            branches = student_stage(branches, measurement)  # (k, b, c, h, w)
+            if k in adapters:
+                leaving = adapters[k](state).unsqueeze(0)
+                branches = leaving if branches is None else torch.cat([branches, leaving])
+            if branches is not None:
+                branches = student_stage(branches, measurement)  # (k, b, c, h, w)
             state = teacher_stage(state, measurement)
         teacher_image = self.teacher.head(state, measurement)
         return teacher_image, self.student.head(branches, measurement)
 
 
-def _adapters(teacher: Staged, student: Staged, seed: int) -> nn.ModuleList:
+def _checked_branches(branches: tuple[int, ...] | None, stages: int) -> tuple[int, ...]:
+    every = range(1, stages)
+    if branches is None:
+        return tuple(every)
+    if not branches or list(branches) != sorted(set(branches) & set(every)):
+        raise InputError(
+            f"branches {branches} of a teacher with {stages} stages; pass some of "
+            f"{', '.join(map(str, every))}, in ascending order"
+        )
+    return tuple(branches)
+
+
+def _adapters(teacher: Staged, student: Staged, seed: int, branches: int) -> nn.ModuleList:
     """One module a branch, (b, teacher's channels, h, w) -> (b, student's channels, h, w)."""
     before, after = teacher.state_channels, student.state_channels
-    branches = len(teacher.stages) - 1
     if before == after:
         return nn.ModuleList(nn.Identity() for _ in range(branches))
     with torch.random.fork_rng(devices=[]):
@@ -82,6 +109,7 @@ def loss(
     target: Tensor,
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
     released: bool = False,
+    norm: Callable[[Tensor, Tensor], Tensor] = l1,
 ) -> Terms:
     """Equations (3)-(5), each L1 norm as a mean over pixels so that sizes compare.
 
@@ -89,6 +117,7 @@ def loss(
     weights        of the terms teacher, student, imitation in the total (the paper: all 1)
     released       divide the imitation term by the number of values of one image batch once
                    more, as the released code does; it then all but vanishes
+    norm           of ``norms.NORMS``, in place of the L1 norm
 
     The imitation term's gradient reaches teacher and branches, as in paper and code.
     """
@@ -98,9 +127,9 @@ def loss(
             f"{tuple(branch_images.shape)}, target {tuple(target.shape)}; "
             "pass (b, 1, h, w), (N-1, b, 1, h, w), (b, 1, h, w)"
         )
-    teacher_term = (target - teacher_image).abs().mean()
-    student_term = (target - branch_images).abs().mean()  # the mean over branches is 1/(N-1) sum
-    imitation_term = (teacher_image - branch_images).abs().mean()
+    teacher_term = norm(teacher_image, target)
+    student_term = norm(branch_images, target)  # the mean over branches is 1/(N-1) sum
+    imitation_term = norm(branch_images, teacher_image)
     if released:
         imitation_term = imitation_term / target.numel()
     total = sum(

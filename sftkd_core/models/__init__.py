@@ -6,9 +6,11 @@ import torch
 
 from sftkd_core.errors import InputError
 from sftkd_core.models.cascade import Cascade, CascadeStage
+from sftkd_core.models.complex_cascade import ComplexCascade
 from sftkd_core.models.cost import multiply_adds, parameter_count
 from sftkd_core.models.dagan import DAGAN
 from sftkd_core.models.mac import MACReconNet
+from sftkd_core.models.padded import PaddedCascade
 from sftkd_core.models.rdn import DCRDN
 from sftkd_core.models.residual import ResidualCNN
 from sftkd_core.models.staged import Staged
@@ -16,9 +18,9 @@ from sftkd_core.models.unet import DCUNet, UNet
 from sftkd_core.models.vdsr import VDSR
 
 __all__ = [
-    "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "DCUNet", "MACReconNet",
-    "ResidualCNN", "Staged", "UNet", "build", "check_name", "multiply_adds", "parameter_count",
-    "source_files", "structure",
+    "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "ComplexCascade", "DCUNet",
+    "MACReconNet", "PaddedCascade", "ResidualCNN", "Staged", "UNet", "build", "check_name",
+    "multiply_adds", "parameter_count", "source_files", "structure",
 ]  # fmt: skip
 
 _RECIPES = {
@@ -26,12 +28,17 @@ _RECIPES = {
     "D4C5": lambda: Cascade(convolutions=4),
     "D3C5": lambda: Cascade(convolutions=3),
     "D2C5": lambda: Cascade(convolutions=2),
+    "D3C5-padded": lambda: PaddedCascade(convolutions=3),
+    "D3C5-hermitian": lambda: Cascade(convolutions=3, form="hermitian"),
+    "D5C5-complex": lambda: ComplexCascade(convolutions=5),
+    "D3C5-complex": lambda: ComplexCascade(convolutions=3),
     "DC-UNet": DCUNet,
     "DC-UNet-3": lambda: DCUNet(cascades=3),
     "DC-UNet-tiny": lambda: DCUNet(channels=8, pools=2),  # for two processor cores
     "DC-RDN": DCRDN,
     "MAC-ReconNet": MACReconNet,
     "DAGAN": DAGAN,
+    "DAGAN-narrow": lambda: DAGAN(channels=8),  # for two processor cores, as the other narrow ones
     "UNet": UNet,
     "UNet-3-pools": lambda: UNet(pools=3),
     "UNet-2-pools": lambda: UNet(pools=2),
@@ -39,6 +46,8 @@ _RECIPES = {
     "VDSR-11": lambda: VDSR(convolutions=11),
     "VDSR-7": lambda: VDSR(convolutions=7),
     "VDSR-4": lambda: VDSR(convolutions=4, stages=3),
+    "VDSR-12-narrow": lambda: VDSR(convolutions=12, stages=3, channels=32),
+    "VDSR-4-narrow": lambda: VDSR(convolutions=4, stages=3, channels=32),
     "ResCNN-25": lambda: ResidualCNN(convolutions=25),
     "ResCNN-15": lambda: ResidualCNN(convolutions=15),
 }
