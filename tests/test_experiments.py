@@ -14,11 +14,12 @@ import pytest
 import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
-from sftkd_core import experiments, sft, store
+from sftkd_core import experiments, sft, store, tasks
 from sftkd_core.distillation import METHODS, SHARE
 from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Sampling, Schedule
+from sftkd_core.plan import PHASE
 from sftkd_core.settings import METHOD_NAMES, PLAN, PROFILES, Setting
 
 
@@ -74,8 +75,15 @@ def test_keys_tell_everything_apart_and_are_the_same_everywhere():
     ({"student": "D2C5"}, "takes no student"),
     ({"objective": "distil", "method": "at"}, "needs teacher"),
     ({"objective": "distil", "teacher": 0, "method": "magic"}, "magic"),
-    ({"share": 0.2}, "takes no weight, share or joint"),
-    ({"joint": False}, "takes no weight, share or joint"),
+    ({"share": 0.2}, "takes no share"),
+    ({"joint": False}, "takes no joint"),
+    ({"weight": 0.2}, "takes no weight"),
+    ({"branches": (1,)}, "takes no branches"),
+    ({"norm": "huber"}, "unknown norm 'huber'; choose one of l1, mse"),
+    ({"objective": "imitate"}, "needs teacher"),
+    ({"objective": "imitate", "teacher": 0, "joint": False}, "takes no joint"),
+    ({"objective": "imitate", "teacher": 0, "norm": "mse"}, "takes no norm"),
+    ({"objective": "adversarial", "model": "DAGAN-narrow", "teacher": 0}, "takes no teacher"),
     ({"objective": "paraphrase", "teacher": 0}, "needs method"),
     ({"method": "at"}, "takes no method"),
     ({"objective": "distil", "teacher": 0, "method": "ft", "variant": "released"}, "no variant"),
@@ -251,6 +259,8 @@ RESTS_ON = {  # file of the package -> methods whose results it decides
     "distillation/distiller.py": EVERY,
     "distillation/memory.py": EVERY,
     "objectives.py": EVERY,
+    "norms.py": EVERY,
+    "sampling.py": EVERY,
     "training.py": EVERY,
     "consistency.py": EVERY,
     "models/cascade.py": EVERY,
@@ -275,7 +285,8 @@ def test_a_result_rests_on_the_files_of_its_own_method(package):
         (package / file).write_text(text + "\nADDED = 1\n")
         after, alone = codes()
         assert {name for name in METHODS if before[name] != after[name]} == touched, file
-        shared = {"objectives.py", "training.py", "consistency.py", "models/cascade.py"}
+        shared = {"objectives.py", "norms.py", "sampling.py", "training.py", "consistency.py"}
+        shared |= {"models/cascade.py"}
         assert (alone != plain) == (file in shared), file
         (package / file).write_text(text + "\n# a comment\n")
     assert codes() == (before, plain)
@@ -315,13 +326,13 @@ def test_what_an_experiment_builds_on_is_in_its_fingerprint(package):
 def spy_on_teachers(monkeypatch):
     """The teachers and the paraphrasers that were asked what they know."""
     seen = []
-    real = experiments.remember
+    real = tasks.remember
 
     def remember(teacher, measurement, method, parts=(), *more):
         seen.append((teacher, list(parts)))
         return real(teacher, measurement, method, parts, *more)
 
-    monkeypatch.setattr(experiments, "remember", remember)
+    monkeypatch.setattr(tasks, "remember", remember)
     return seen
 
 
@@ -472,15 +483,58 @@ def test_the_plan_names_every_method_from_both_teachers():
     assert random == replace(setting.experiment("sft-kd"), initial=None)
 
 
-def test_the_plan_differs_in_method_only():
+def test_the_plan_shares_data_schedule_and_seed():
     setting = Setting("smoke", seed=3)
     for name in PLAN:
         e = setting.experiment(name)
-        assert (e.data, e.sampling, e.seed) == (setting.dataset, setting.sampling, 3)
-        if name != "student-long":
+        elsewhere = setting.elsewhere if name == "sft-teacher-elsewhere" else setting.dataset
+        assert (e.data, e.seed) == (elsewhere, 3)
+        sampling = setting.sampling
+        if name.startswith("phase-"):
+            sampling = replace(sampling, phase=PHASE)
+        if name.startswith("sr-"):
+            sampling = replace(sampling, pattern="centre")
+        assert e.sampling == sampling
+        if not name.endswith("student-long"):
             assert e.schedule == PROFILES["smoke"].schedule
         for earlier in e.earlier:
-            assert earlier.data == e.data
+            assert (earlier.data == e.data) != (name == "sft-teacher-pretrained")
+            assert earlier.sampling == e.sampling
+
+
+def test_families_differ_in_the_networks_only():
+    setting = Setting("smoke")
+    spine = {name: setting.experiment(name) for name in ("kd", "sft-kd")}
+    for suffix, teacher, student in (
+        ("-D4C5", "D5C5", "D4C5"), ("-unet", "DC-UNet-tiny", "D3C5"), ("-released", "D5C5", "D3C5"),
+    ):  # fmt: skip
+        friendly = setting.experiment(f"sft-kd{suffix}")
+        joint = setting.experiment(f"sft-teacher{suffix}")
+        assert friendly.teacher == friendly.initial == joint
+        assert (joint.model, joint.student, friendly.model) == (teacher, student, student)
+        assert replace(friendly, model="D3C5", teacher=joint, initial=joint) == replace(
+            spine["sft-kd"], teacher=joint, initial=joint
+        )
+    assert setting.experiment("kd-unet").teacher == setting.experiment("teacher-unet")
+    assert setting.experiment("sft-kd-residual").initial is None  # as the original
+    assert {setting.experiment(f"{n}-residual").norm for n in ("teacher", "kd", "sft-kd")} == {
+        "mse"
+    }
+    assert setting.experiment("D4C5") == setting.experiment("student-D4C5")
+
+
+def test_the_paper_profile_takes_the_networks_of_the_paper():
+    setting = Setting("paper")
+    networks = {n: setting.experiment(n).model for n in ("teacher-unet", "DAGAN", "sr-teacher")}
+    assert networks == {"teacher-unet": "DC-UNet", "DAGAN": "DAGAN", "sr-teacher": "VDSR-12"}
+    assert setting.experiment("sr-sft-teacher").student == "VDSR-4"
+
+
+@pytest.mark.parametrize("data", ["brain", "cardiac"])
+def test_elsewhere_is_the_other_anatomy_of_the_same_size(data):
+    setting = Setting("smoke", data)
+    assert {setting.dataset.name, setting.elsewhere.name} == {"brain", "cardiac"}
+    assert setting.elsewhere.size == setting.dataset.size
 
 
 def test_two_phases_of_the_plan():
