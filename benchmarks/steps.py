@@ -1,20 +1,25 @@
 """Time our training steps against a plain implementation of the published recipe, in one run.
 
-    python benchmarks/steps.py [--size 240] [--batch 4] [--repeats 5] [--methods at sp]
+    python benchmarks/steps.py [--size 240] [--batch 4] [--repeats 7] [--methods at sp]
 
 The recipe, written out here: eager float32, five separate networks' branches, FFT data consistency,
 and for distillation the teacher's forward pass in every step and each method's loss as the common
-libraries write it (NST by broadcasting, unless --modest). Ours: branches as one batch, data
-consistency as a matrix product, bfloat16 and channels-last where the hardware has it, the frozen
-teacher's summaries cached, losses by matrix products in the features' own precision. Both take
-turns, so that what else the machine does falls on both.
+libraries write it ("nst" with matrix products, "nst-broadcast" by broadcasting as some do). Ours:
+branches as one batch, data consistency as a matrix product, bfloat16 and channels-last where the
+hardware has it, the frozen teacher's summaries cached, losses by matrix products in the features'
+own precision, and the memory of freed tensors kept, as ``training.fit`` does.
+
+Each side of each step runs in a process of its own: the recipe in one as a reader would start it,
+and once more in one that keeps freed memory, so that the last column compares the arithmetic
+alone. The processes take turns, one step each, so that what else the machine does falls on all.
 """
 
 import argparse
-import copy
 import functools
+import multiprocessing
 import time
 from math import exp
+from statistics import median
 
 import torch
 from torch import nn
@@ -25,7 +30,7 @@ from sftkd_core.consistency import measure
 from sftkd_core.distillation.distiller import common_sizes
 from sftkd_core.distillation.memory import remember
 from sftkd_core.experiments import Sampling
-from sftkd_core.hardware import describe, has_bfloat16, pick_device
+from sftkd_core.hardware import describe, has_bfloat16, keep_freed_memory, pick_device
 from sftkd_core.training import autocast
 
 
@@ -136,7 +141,7 @@ def plain_ft(mine, theirs, translator, paraphraser):
     return (factor - wanted).abs().sum(1).mean()
 
 
-def plain_nst(mine, theirs, broadcast=True):
+def plain_nst(mine, theirs, broadcast=False):
     kd = 0
     for pair in zip(middles(mine), middles(theirs), strict=True):
         s, t = (normalize(f.flatten(2), dim=2) for f in pair)
@@ -150,9 +155,11 @@ def plain_nst(mine, theirs, broadcast=True):
     return kd
 
 
+WARM = 2  # steps of each side before the first that counts
 PLAIN = {
     "at": plain_at, "fitnets": plain_fitnets, "sp": plain_sp, "fsp": plain_fsp,
     "cc": plain_cc, "pkt": plain_pkt, "ft": plain_ft, "nst": plain_nst,
+    "nst-broadcast": functools.partial(plain_nst, broadcast=True),
 }  # fmt: skip
 
 
@@ -168,26 +175,94 @@ def adam(network):
     return torch.optim.Adam(network.parameters(), 1e-3)
 
 
-def kd_steps(name, teacher, train, plain, indices, modest):
-    """The recipe's step and ours, for one method."""
+SIDES = ("recipe", "ours", "recipe, memory kept")
+
+
+def examples(options, device):
+    """Random images: what our step trains on, and the same as the recipe's arguments."""
+    size = options.size
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(options.batch, 1, size, size, generator=generator).to(device)
+    lines = Sampling(4).mask(size)
+    measurement = measure(images, lines)
+    mask = torch.from_numpy(lines).float()[:, None].expand(size, size).to(device)
+    plain = (measurement.zero_filled, measurement.kspace, mask, images)
+    return objectives.Examples(measurement, images), plain
+
+
+def sft_step(ours, train, plain):
+    """One side's step of training a student-friendly teacher, as a function of nothing."""
     device = train.targets.device
-    method = distillation.method(name)
-    students = models.build("D3C5", 0).to(device), models.build("D3C5", 0).to(device)
-    learnt, fixed = distillation.parts(method, students[0], teacher)
+    joint = sft.StudentFriendlyTeacher(models.build("D5C5", 0), models.build("D3C5", 0)).to(device)
+    if not ours:
+        return functools.partial(plain_sft_step, joint, adam(joint), *plain)
+    joint.to(memory_format=torch.channels_last)
+    indices = torch.arange(len(train.targets))
+    objective = objectives.student_friendly(train)
+    return functools.partial(our_step, joint, adam(joint), objective, indices, device)
+
+
+def kd_step(name, ours, train, plain):
+    """One side's step of distilling by a method, as a function of nothing."""
+    device = train.targets.device
+    method = distillation.method(name.partition("-")[0])
+    teacher = models.build("D5C5", 0).to(device).eval().requires_grad_(False)
+    student = models.build("D3C5", 0).to(device)
+    learnt, fixed = distillation.parts(method, student, teacher)
     learnt, fixed = (nn.ModuleList(parts).to(device) for parts in (learnt, fixed))
     fixed.requires_grad_(False)
-    ours = distillation.Distiller(students[1], copy.deepcopy(learnt))
-    ours.to(memory_format=torch.channels_last)
-    sizes = common_sizes(method, students[1], teacher, train.targets.shape[-2:])
+    if not ours:
+        optimiser = adam(nn.ModuleList([student, *learnt]))
+        parts = [*learnt, *fixed]
+        return functools.partial(
+            plain_kd_step, student, optimiser, teacher, parts, PLAIN[name], *plain
+        )
+    distiller = distillation.Distiller(student, learnt).to(memory_format=torch.channels_last)
+    sizes = common_sizes(method, student, teacher, train.targets.shape[-2:])
     memory = remember(teacher, train.measurement, method, fixed, sizes)
     objective = objectives.distillation(train, memory, method, 1e-3)
-    optimisers = adam(nn.ModuleList([students[0], *learnt])), adam(ours)
-    loss = functools.partial(plain_nst, broadcast=not modest) if name == "nst" else PLAIN[name]
-    parts = [*learnt, *fixed]
-    return (
-        lambda: plain_kd_step(students[0], optimisers[0], teacher, parts, loss, *plain),
-        lambda: our_step(ours, optimisers[1], objective, indices, device),
-    )
+    indices = torch.arange(len(train.targets))
+    return functools.partial(our_step, distiller, adam(distiller), objective, indices, device)
+
+
+def serve(name, side, options, pipe):
+    """One side in its process: a step, and its seconds, whenever it is asked for one."""
+    if side != "recipe":
+        keep_freed_memory()
+    device = pick_device(options.device)
+    train, plain = examples(options, device)
+    ours = side == "ours"
+    step = sft_step(ours, train, plain) if name == "SFT" else kd_step(name, ours, train, plain)
+    while pipe.recv():
+        pipe.send(timed(step, device))
+
+
+def compare(name, options):
+    """Median seconds of a step of every side, in the order of ``SIDES``."""
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for side in SIDES:
+        pipe, far = context.Pipe()
+        process = context.Process(target=serve, args=(name, side, options, far), daemon=True)
+        process.start()
+        far.close()
+        pipes.append(pipe)
+        processes.append(process)
+
+    def turn():
+        seconds = []
+        for pipe in pipes:
+            pipe.send(True)
+            seconds.append(pipe.recv())
+        return seconds
+
+    for _ in range(WARM):
+        turn()
+    columns = zip(*(turn() for _ in range(options.repeats)), strict=True)
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(False)
+        process.join()
+    return [median(column) for column in columns]
 
 
 def timed(function, device):
@@ -227,56 +302,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=240)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--methods", nargs="*", default=list(PLAIN), choices=list(PLAIN))
-    parser.add_argument("--modest", action="store_true", help="NST's recipe by matrix products")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--methods", nargs="*", default=["SFT", *PLAIN], choices=["SFT", *PLAIN])
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     device = pick_device(options.device)
     size, batch = options.size, options.batch
-    images = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(0)).to(device)
-    lines = Sampling(4).mask(size)
-    measurement = measure(images, lines)
-    indices = torch.arange(batch)
-    train = objectives.Examples(measurement, images)
-    mask = torch.from_numpy(lines).float()[:, None].expand(size, size).to(device)
-    plain = (measurement.zero_filled, measurement.kspace, mask, images)
-
-    def joint():
-        return sft.StudentFriendlyTeacher(models.build("D5C5", 0), models.build("D3C5", 0)).to(
-            device
-        )
-
-    joints = joint(), joint().to(memory_format=torch.channels_last)
-    optimisers = [adam(network) for network in joints]
-    steps = {
-        "SFT": (
-            lambda: plain_sft_step(joints[0], optimisers[0], *plain),
-            lambda: our_step(
-                joints[1], optimisers[1], objectives.student_friendly(train), indices, device
-            ),
-        ),
-    }
-    teacher = models.build("D5C5", 0).to(device).eval().requires_grad_(False)
-    for name in options.methods:
-        steps[name] = kd_steps(name, teacher, train, plain, indices, options.modest)
-    d5, d3 = multiplications(teacher, size), multiplications(models.build("D3C5", 0), size)
+    d5, d3 = (multiplications(models.build(name, 0), size) for name in ("D5C5", "D3C5"))
     # forward and backward are three passes; the first stage of the student is in no branch
-    stage = d3 / 5
-    work = {name: 6 * batch * d3 for name in options.methods}  # the student's own
-    work["SFT"] = 6 * batch * (d5 + 10 * stage)
+    work = {name: 6 * batch * d3 for name in PLAIN}  # the student's own
+    work["SFT"] = 6 * batch * (d5 + 10 * d3 / 5)
     dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
     peak = convolution_peak(device, dtype)
     print(f"{describe(device)}; torch {torch.__version__}; {size} x {size}, batch {batch}")
     print(f"measured convolution peak in {dtype}: {peak / 1e9:.0f} GFLOP/s")
-    print(f"{'step':8}{'recipe':>10}{'ours':>10}{'ratio':>8}{'share of peak':>16}")
-    for name, (recipe, ours) in steps.items():
-        for function in (recipe, ours):
-            function()
-        times = [(timed(recipe, device), timed(ours, device)) for _ in range(options.repeats)]
-        theirs, mine = (sorted(column)[len(times) // 2] for column in zip(*times, strict=True))
+    print("each in a process of its own; last two columns: the recipe with freed memory kept too")
+    print(f"{'step':14}{'recipe':>9}{'ours':>9}{'ratio':>7}{'of peak':>9}{'recipe':>9}{'ratio':>7}")
+    for name in options.methods:
+        theirs, mine, kept = compare(name, options)
         share = work[name] / mine / peak
-        print(f"{name:8}{theirs:9.3f}s{mine:9.3f}s{theirs / mine:8.1f}{share:15.0%}")
+        print(
+            f"{name:14}{theirs:8.3f}s{mine:8.3f}s{theirs / mine:7.1f}{share:9.0%}"
+            f"{kept:8.3f}s{kept / mine:7.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,12 @@ def remember(
         return Memory(lambda indices: method.summaries(layers(indices)), sizes)
     rows = [method.summaries(layers(slice(i, i + 8))) for i in range(0, count, 8)]
     kept = [torch.cat(group) for group in zip(*rows, strict=True)]
-    return Memory(lambda indices: [x[indices] for x in kept], sizes)
+    return Memory(lambda indices: [_pick(x, indices) for x in kept], sizes)
+
+
+def _pick(kept: Tensor, indices: Tensor) -> Tensor:
+    """``kept[indices]``, (n, ...) -> (b, ...): whole slices at once, in the layout they have."""
+    return torch.cat([kept[i : i + 1] for i in indices.tolist()])
 
 
 def _grams(layers: Callable, count: int, method: Method) -> list[Tensor]:

@@ -13,11 +13,15 @@ CHUNK = 1 << 19  # values that are converted to full precision at a time; they s
 
 def channel_products(first: Tensor, second: Tensor) -> Tensor:
     """``sum over pixels of first_i * second_j``: (b, c1, h, w), (b, c2, h, w) -> (b, c1, c2)."""
+    if first is second:
+        return _Gram.apply(_pixels(first).transpose(1, 2))
     return _Products.apply(_pixels(first).transpose(1, 2), _pixels(second).transpose(1, 2))
 
 
 def slice_products(rows: Tensor, columns: Tensor) -> Tensor:
     """Inner products of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
+    if rows is columns:
+        return _Gram.apply(_pixels(rows).flatten(1)[None])[0]
     pair = (_pixels(x).flatten(1)[None] for x in (rows, columns))
     return _Products.apply(*pair)[0]
 
@@ -28,23 +32,51 @@ def _pixels(features: Tensor) -> Tensor:
 
 
 class _Products(torch.autograd.Function):
-    """``A B^T``: (b, m, k), (b, n, k) -> (b, m, n), summed over k piece by piece."""
+    """``A B^T``: (b, m, k), (b, n, k) -> (b, m, n)."""
 
     @staticmethod
     def forward(context, a: Tensor, b: Tensor) -> Tensor:
         context.save_for_backward(a, b)
-        precise = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-        step = max(1, CHUNK // max(1, a.shape[0] * max(a.shape[1], b.shape[1])))
-        total = torch.zeros(a.shape[0], a.shape[1], b.shape[1], dtype=precise, device=a.device)
-        for start in range(0, a.shape[2], step):
-            left, right = (x[:, :, start : start + step].to(precise) for x in (a, b))
-            total.baddbmm_(left, right.transpose(1, 2))
-        return total
+        return _product(a, b)
 
     @staticmethod
     def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a, b = context.saved_tensors
         wanted = context.needs_input_grad
-        to_a = (gradient.to(b.dtype) @ b).to(a.dtype) if wanted[0] else None
-        to_b = (gradient.transpose(1, 2).to(a.dtype) @ a).to(b.dtype) if wanted[1] else None
+        to_a = _combine(gradient, b).to(a.dtype) if wanted[0] else None
+        to_b = _combine(gradient.transpose(1, 2), a).to(b.dtype) if wanted[1] else None
         return to_a, to_b
+
+
+class _Gram(torch.autograd.Function):
+    """``A A^T``: (b, m, k) -> (b, m, m), whose gradient ``(G + G^T) A`` is one product."""
+
+    @staticmethod
+    def forward(context, a: Tensor) -> Tensor:
+        context.save_for_backward(a)
+        return _product(a, a)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (a,) = context.saved_tensors
+        return _combine(gradient + gradient.transpose(1, 2), a)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """``A B^T`` in at least float32, summed over k piece by piece."""
+    precise = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    step = max(1, CHUNK // max(1, a.shape[0] * max(a.shape[1], b.shape[1])))
+    total = torch.zeros(a.shape[0], a.shape[1], b.shape[1], dtype=precise, device=a.device)
+    for start in range(0, a.shape[2], step):
+        left = a[:, :, start : start + step].to(precise)
+        right = left if b is a else b[:, :, start : start + step].to(precise)
+        total.baddbmm_(left, right.transpose(1, 2))
+    return total
+
+
+def _combine(weights: Tensor, rows: Tensor) -> Tensor:
+    """``W B``: (b, m, n), (b, n, k) -> (b, m, k), in the precision and the layout of the rows."""
+    weights = weights.to(rows.dtype)
+    if rows.stride(2) == 1:
+        return weights @ rows
+    return (rows.transpose(1, 2) @ weights.transpose(1, 2)).transpose(1, 2)
