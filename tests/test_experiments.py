@@ -344,7 +344,7 @@ def test_factor_transfer_trains_its_paraphraser_once_and_leaves_it(home, monkeyp
     first = experiments.run(ft, quiet=True)
     assert trained == [TEACHER, ft.paraphraser, ft]
     assert ft.paraphraser.schedule.epochs == 1  # a quarter of three, at least one
-    fresh = experiments._network(ft.paraphraser).state_dict()
+    fresh = tasks.network(ft.paraphraser).state_dict()
     learnt = experiments.find(ft.paraphraser).network.state_dict()
     assert not any(
         torch.equal(learnt[k], v) for k, v in fresh.items() if v.ndim == 4
@@ -378,7 +378,7 @@ def test_every_method_trains_and_leaves_its_teacher_alone(name, monkeypatch):
         assert not any(p.requires_grad for p in teacher.parameters())
     assert result.provenance["kd_weight"] > 0
     assert type(result.model).__name__ == "Cascade"
-    moved = experiments._network(wanted).student.state_dict()
+    moved = tasks.network(wanted).student.state_dict()
     assert all(not torch.equal(v, moved[k]) for k, v in result.model.state_dict().items())
 
 
@@ -414,7 +414,7 @@ def test_two_phases_train_features_and_then_the_image(name, last):
     features = replace(AT, method=name, joint=False)
     first = experiments.run(features, quiet=True)
     assert first.provenance["kd_weight"] is None
-    start = experiments._network(features).student
+    start = tasks.network(features).student
     moved = {
         (s, c)
         for s in range(5)
@@ -447,7 +447,7 @@ def test_a_student_starts_from_its_branches_and_its_parts_from_the_seed():
     result = experiments.run(wanted, quiet=True)
     joint = experiments.find(friendly)
     assert same(dict(result.model.state_dict()), dict(joint.student.state_dict()))
-    fresh = experiments._network(wanted).parts.state_dict()
+    fresh = tasks.network(wanted).parts.state_dict()
     assert same(dict(result.network.parts.state_dict()), dict(fresh))
 
 
