@@ -49,10 +49,10 @@ def test_shipped_networks_are_of_this_code():
 
 def test_every_chapter_finds_its_networks_shipped():
     """A chapter at its defaults, alone on a laptop, trains nothing that the plan names."""
-    setting = Setting("quick")
     there = {path.name for path in (ROOT / "results").iterdir()}
     for chapter in setup_cell.chapters():
         meta = json.loads(chapter.read_text())["metadata"]["sftkd"]
+        setting = Setting("quick", meta.get("data", "brain"))
         for name in meta["experiments"]:
             assert setting.experiment(name).name in there, f"{chapter.stem}: {name}"
 
