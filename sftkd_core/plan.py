@@ -58,6 +58,7 @@ def _describe() -> dict[str, str]:
             plan[f"sft-kd-{name}"] = f"D3C5 distilled from the SFT teacher by {word}"
         if "released" in rows:
             plan[f"kd-{name}-released"] = f"kd, {word} as in the released code"
+    plan["student-twice"] = "control: D3C5 alone, then the same schedule once more"
     plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
     for student in COMPRESSED:
         plan |= {
@@ -65,6 +66,7 @@ def _describe() -> dict[str, str]:
             f"sft-teacher-{student}": f"D5C5 with branches of {student}",
             f"kd-{student}": f"{student} distilled from the teacher",
             f"sft-kd-{student}": f"{student} distilled from its SFT teacher, SFT start",
+            f"student-long-{student}": f"control: {student} alone, the steps of both phases",
         }
     plan |= {
         "teacher-unet": "DC-UNet alone",
@@ -170,6 +172,9 @@ def _spine(setting: Setting) -> Named:
     return own | {
         "sft-kd-random": lambda: setting.distil("at", "sft-teacher"),
         "student-long": lambda: Experiment("reconstruct", "D3C5", **_both_phases(common)),
+        "student-twice": lambda: Experiment(
+            "reconstruct", "D3C5", initial=own["student"](), **common
+        ),
         "sft-finetuned": lambda: Experiment("reconstruct", "D3C5", initial=joint(), **common),
     }
 
@@ -193,7 +198,10 @@ def _methods(setting: Setting) -> Named:
 
 
 def _compression(setting: Setting) -> Named:
-    named = {}
+    def long(student):
+        return lambda: Experiment("reconstruct", student, **_both_phases(setting.common))
+
+    named = {f"student-long-{student}": long(student) for student in COMPRESSED}
     for student in COMPRESSED:
         named |= _family("", f"-{student}", "D5C5", student, setting.common)
     return named

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from test_training import SHORT, experiment
 
-from sftkd_core import batch, experiments
+from sftkd_core import batch, experiments, models
 from sftkd_core.settings import PLAN, Setting
 
 TEACHER = experiment(model="D3C5")
@@ -112,5 +112,9 @@ def test_cost_is_positive_and_grows_with_length_and_size():
         assert batch.cost(Setting("smoke").experiment(name)) > 0
     one = batch.cost(experiment())
     assert batch.cost(experiment(schedule=replace(SHORT, epochs=6))) == pytest.approx(2 * one)
-    assert batch.cost(experiment(model="D5C5")) > batch.cost(TEACHER) > one == 3 * 3045
-    assert batch.cost(SFT) == pytest.approx(3 * (49285 + 10 / 5 * 3045))  # ten stages of branches
+    small, student = (models.multiply_adds(models.build(n, 0), 64, 64) for n in ("D2C5", "D3C5"))
+    assert batch.cost(experiment(model="D5C5")) > batch.cost(TEACHER) > one == 3 * small
+    assert batch.cost(SFT) == pytest.approx(3 * (student + 10 / 5 * small))  # ten branch stages
+    assert batch.cost(replace(SFT, branches=(4,))) == pytest.approx(3 * (student + 1 / 5 * small))
+    # weights that are shared compute more than once
+    assert batch.cost(experiment(model="DC-RDN")) > 2 * batch.cost(experiment(model="D5C5"))

@@ -90,7 +90,9 @@ class TestForm:
             node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell.source).body
         }
         assert tuple(assigned)[:5] == SHARED
-        data = source(path).metadata["sftkd"].get("data", "brain")  # where its own table is of hearts
+        data = (
+            source(path).metadata["sftkd"].get("data", "brain")
+        )  # where its own table is of hearts
         defaults = {"profile": "quick", "data": data, "acceleration": 4, "seed": 0}
         assert {key: assigned[key] for key in SHARED} == {**defaults, "device": "auto"}
 

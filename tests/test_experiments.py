@@ -495,7 +495,7 @@ def test_the_plan_shares_data_schedule_and_seed():
         if name.startswith("sr-"):
             sampling = replace(sampling, pattern="centre")
         assert e.sampling == sampling
-        if not name.endswith("student-long"):
+        if "student-long" not in name:
             assert e.schedule == PROFILES["smoke"].schedule
         for earlier in e.earlier:
             assert (earlier.data == e.data) != (name == "sft-teacher-pretrained")
@@ -554,6 +554,7 @@ def test_the_plan_names_fair_controls():
     assert plan["student-long"].schedule.epochs == (
         plan["sft-teacher"].schedule.epochs + plan["sft-kd"].schedule.epochs
     )
+    assert plan["student-twice"] == replace(plan["student"], initial=plan["student"])
     assert plan["sft-finetuned"].initial == plan["sft-kd"].initial == plan["sft-teacher"]
     assert plan["sft-finetuned"].schedule == plan["sft-kd"].schedule
     assert plan["kd"].teacher == plan["teacher"]

@@ -128,7 +128,8 @@ def _from_entry(name: str, device: str) -> Trained:
 
 def _own(weights: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
     """Those of the network that reconstructs: beside it a teacher's branches or a distiller."""
-    prefix = {"sft": "teacher.", "distil": "student."}.get(objective, "")
+    prefix = {"sft": "teacher.", "distil": "student.", "adversarial": "generator."}
+    prefix = prefix.get(objective, "")
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     return own or weights  # distilled students were once stored alone
 
