@@ -78,6 +78,8 @@ def _describe() -> dict[str, str]:
         "student-residual": "residual CNN of 15 layers alone, MSE",
         "kd-residual": "residual CNN of 15 layers distilled, MSE",
         "sft-kd-residual": "residual CNN of 15 layers distilled from its SFT teacher, MSE",
+        "student-mse": "D3C5 alone, MSE",
+        "student-free-mse": "D3C5 alone without data consistency, MSE",
         "sft-teacher-elsewhere": "D5C5 with branches of D3C5, on the other anatomy",
         "sft-teacher-pretrained": "D5C5 with branches of D3C5, started on the other anatomy",
     }
@@ -215,7 +217,11 @@ def _unet(setting: Setting) -> Named:
 def _residual(setting: Setting) -> Named:
     common = {**setting.common, "norm": "mse"}
     # the original training does not reuse the student's weights
-    return _family("", "-residual", "ResCNN-25", "ResCNN-15", common, start=False)
+    own = _family("", "-residual", "ResCNN-25", "ResCNN-15", common, start=False)
+    return own | {
+        "student-mse": lambda: Experiment("reconstruct", "D3C5", **common),
+        "student-free-mse": lambda: Experiment("reconstruct", "D3C5-free", **common),
+    }
 
 
 def _pretraining(setting: Setting) -> Named:

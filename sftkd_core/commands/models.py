@@ -3,6 +3,7 @@
 import argparse
 import json
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import torch
@@ -145,7 +146,8 @@ def _row(place: Path) -> str:
         described = record["provenance"]["experiment"]
         size, kind = described["data"]["size"], Path(described["data"]["name"]).name[:8]
         acceleration, seed = described["sampling"]["acceleration"], described["seed"]
-        best = max([row["validation_psnr"] for row in record["history"]], default=float("nan"))
+        scores = [row.get("validation_psnr", nan) for row in record["history"]]  # features have none
+        best = max(scores, default=nan)
     except (OSError, ValueError, KeyError, TypeError):
         return f"{'damaged, or of another version':>34}"
     return f"{kind:>8}{size or '?':>6}{acceleration:>6}{seed:>6}{best:8.2f}"

@@ -30,6 +30,7 @@ _RECIPES = {
     "D2C5": lambda: Cascade(convolutions=2),
     "D3C5-padded": lambda: PaddedCascade(convolutions=3),
     "D3C5-hermitian": lambda: Cascade(convolutions=3, form="hermitian"),
+    "D3C5-free": lambda: Cascade(convolutions=3, lam=0.0),  # without data consistency
     "D5C5-complex": lambda: ComplexCascade(convolutions=5),
     "D3C5-complex": lambda: ComplexCascade(convolutions=3),
     "DC-UNet": DCUNet,
