@@ -82,6 +82,28 @@ def test_the_chapters_are_those_of_the_map():
     assert [int(number) for number in drawn] == list(range(1, len(CHAPTERS) + 1))
 
 
+PAPER = {  # each table and figure of results in the paper, and the chapter that has ours beside it
+    "Table 1": "table_1", "Table 2": "feature_domain", "Table 3": "table_1",
+    "Table 4": "feature_domain", "Table 5": "initialisation", "Table 6": "heterogeneous_teacher",
+    "Table 7": "other_networks", "Table 8": "compression", "Table 9": "vdsr",
+    "Figure 3": "table_1", "Figure 4": "table_1", "Figure 5": "feature_domain",
+    "Figure 6": "feature_domain", "Figure 7": "pretraining", "Figure 8": "table_1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", PAPER)
+def test_each_table_and_figure_of_the_paper_has_its_section(what):
+    (path,) = [path for path in CHAPTERS if name(path) == PAPER[what]]
+    kind, number = what.split()
+    named = re.findall(rf"{kind}s? (\d(?:\w?(?:, | and |–)\d)*)", prose(path))
+    assert number in set("".join(named)), named
+    if kind == "Table":
+        code = "\n".join(cell.source for cell in code_cells(path))
+        assert f"TABLE_{number}" in code or "paper.reported(" in code
+    intro = (ROOT / "book/intro.md").read_text()
+    assert re.search(rf"\| {what} \|.*{path.stem}\.ipynb", intro)
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)
 class TestForm:
     def test_parameters_are_the_shared_ones_first(self, path):
