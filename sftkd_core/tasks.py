@@ -123,4 +123,5 @@ def _distillation(experiment, network, train, validation, teacher, paraphrasers)
 def _against_discriminator(generator: models.Staged, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1_000_003)
-        return adversarial.Adversaries(generator, Discriminator())
+        # as wide beside a narrow generator as the original beside its own
+        return adversarial.Adversaries(generator, Discriminator(2 * generator.channels))

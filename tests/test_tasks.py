@@ -152,6 +152,7 @@ def test_adversaries_train_and_resume_bit_equal(home, tmp_path, monkeypatch):
     wanted = experiment(objective="adversarial", model="DAGAN-narrow")
     whole = experiments.run(wanted)
     assert isinstance(whole.model, models.DAGAN)
+    assert whole.network.discriminator.convolutions[0].out_channels == 2 * whole.model.channels
     monkeypatch.setenv("SFTKD_HOME", str(tmp_path / "again"))
     real, calls = training._save, []
 

@@ -146,7 +146,8 @@ def _row(place: Path) -> str:
         described = record["provenance"]["experiment"]
         size, kind = described["data"]["size"], Path(described["data"]["name"]).name[:8]
         acceleration, seed = described["sampling"]["acceleration"], described["seed"]
-        scores = [row.get("validation_psnr", nan) for row in record["history"]]  # features have none
+        # a network of features has no PSNR
+        scores = [row.get("validation_psnr", nan) for row in record["history"]]
         best = max(scores, default=nan)
     except (OSError, ValueError, KeyError, TypeError):
         return f"{'damaged, or of another version':>34}"

@@ -31,6 +31,7 @@ class DAGAN(UNet):
 
     def __init__(self, channels: int = 32, pools: int = 4):
         super().__init__(channels, pools)
+        self.channels = channels
         last = self.stages[0].last[-1]
         nn.init.constant_(last.weight, 0.1)
         nn.init.zeros_(last.bias)
