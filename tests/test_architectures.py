@@ -79,7 +79,8 @@ def test_convolutions_are_split_as_evenly_as_can_be():
     }
     assert split == {
         "VDSR-12": [4, 4, 4], "VDSR-11": [2, 2, 2, 2, 3], "VDSR-7": [1, 1, 1, 2, 2],
-        "VDSR-4": [1, 1, 2], "VDSR-12-narrow": [4, 4, 4], "VDSR-4-narrow": [1, 1, 2], "ResCNN-25": [5] * 5, "ResCNN-15": [3] * 5,
+        "VDSR-4": [1, 1, 2], "VDSR-12-narrow": [4, 4, 4], "VDSR-4-narrow": [1, 1, 2],
+        "ResCNN-25": [5] * 5, "ResCNN-15": [3] * 5,
     }  # fmt: skip
 
 
