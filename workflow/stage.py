@@ -95,6 +95,8 @@ def record_of(path: Path, executed: Path) -> dict:
     notebook = nbformat.read(path, as_version=4)
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ").strip()
     meta = notebook.metadata.get("sftkd", {})
+    own = {"data": meta.get("data", "brain"), "acceleration": 4, "seed": 0, "device": "auto"}
+    record["parameters"] = own | record["parameters"]  # what was not asked for is the chapter's own
     return {**record, "title": title, "link": path.relative_to(ROOT / "book"), "meta": meta}
 
 
@@ -147,25 +149,31 @@ def training_table(records: dict) -> str:
     from sftkd_core import experiments
     from sftkd_core.settings import Setting
 
-    names = dict.fromkeys(n for r in records.values() for n in r["meta"].get("experiments", []))
-    if not names:
+    wanted = {
+        (r["parameters"]["data"], name): Setting(**{k: r["parameters"][k] for k in SHARED})
+        for r in records.values()
+        for name in r["meta"].get("experiments", [])
+    }
+    if not wanted:
         return ""
-    setting = Setting(**next(iter(records.values()))["parameters"])
     lines = [
         "\n## The networks behind the numbers\n",
         "| experiment | epochs | trained on | in | time | code | network |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in names:
+    described = {}
+    for (data, name), setting in wanted.items():
         result = experiments.find(setting.experiment(name), "cpu")
         if result is None:
             raise SystemExit(f"error: no result of experiment {name}; run its chapter again")
         about = result.provenance
+        described[about["data"]] = None
         lines.append(
-            f"| {name} | {len(result.history)} | {about['hardware']} | {about['precision']} "
-            f"| {result.seconds:.0f} s | `{about['commit']}` | `{result.experiment.name}` |"
+            f"| {name} ({Path(data).name}) | {len(result.history)} | {about['hardware']} "
+            f"| {about['precision']} | {result.seconds:.0f} s | `{about['commit']}` "
+            f"| `{result.experiment.name}` |"
         )
-    return "\n".join(lines) + f"\n\nData: {about['data']}.\n"
+    return "\n".join(lines) + f"\n\nData: {'; '.join(described)}.\n"
 
 
 def main() -> int:
