@@ -18,6 +18,7 @@ import setup_cell
 import yaml
 
 ROOT = setup_cell.ROOT
+SHARED = ("profile", "data", "acceleration", "seed", "device")  # parameters of every chapter
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
