@@ -176,9 +176,12 @@ class Setting:
         """The eight experiments of the spine: two teachers, four students, two controls."""
         return list(CAST)
 
-    def experiment(self, name: str) -> Experiment:
-        """An experiment of the plan; raises ``InputError`` for a name it does not hold."""
-        return plan.experiment(self, name)
+    def experiment(self, name: str | Experiment) -> Experiment:
+        """An experiment of the plan by name; one that is given already is returned as it is.
+
+        Raises ``InputError`` for a name that the plan does not hold.
+        """
+        return name if isinstance(name, Experiment) else plan.experiment(self, name)
 
     def distil(
         self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
@@ -220,7 +223,7 @@ class Setting:
         """
         if name == "zero-filled":
             return (self.measurement if measurement is None else measurement).zero_filled
-        experiment = name if isinstance(name, Experiment) else self.experiment(name)
+        experiment = self.experiment(name)
         if measurement is None:
             measurement = self.measured(experiment.sampling)
         model = experiments.run(experiment, self.device).model
@@ -237,17 +240,16 @@ class Setting:
 
         sampling  how the test set is measured; default: as the network was trained
         """
-        experiment = name if isinstance(name, Experiment) or name == "zero-filled" else None
-        experiment = experiment or self.experiment(name)
-        weights = {}
-        if experiment != "zero-filled":
+        if name == "zero-filled":
+            weights, own = {}, self.sampling
+        else:
+            experiment = self.experiment(name)
             weights = experiments.run(experiment, self.device).model.state_dict()
-        if sampling is None:
-            sampling = self.sampling if experiment == "zero-filled" else experiment.sampling
-        measurement, target = self.measured(sampling), self.test_set
+            own = experiment.sampling
+        measurement, target = self.measured(sampling or own), self.test_set
 
         def compute() -> pd.DataFrame:
-            images = self.reconstruct(experiment, measurement)
+            images = self.reconstruct(name, measurement)
             return metrics.table(images, target.images, target.subjects)
 
         kspace = torch.view_as_real(measurement.kspace)

@@ -7,7 +7,16 @@ import pytest
 import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
-from sftkd_core import adversarial, experiments, imitation, models, objectives, sft, training
+from sftkd_core import (
+    adversarial,
+    experiments,
+    imitation,
+    metrics,
+    models,
+    objectives,
+    sft,
+    training,
+)
 from sftkd_core.consistency import measure
 from sftkd_core.errors import InputError
 from sftkd_core.models.dagan import (
@@ -20,6 +29,7 @@ from sftkd_core.models.dagan import (
 )
 from sftkd_core.norms import NORMS
 from sftkd_core.sampling import Sampling
+from sftkd_core.settings import Setting
 
 INDICES = torch.tensor([0, 2])
 
@@ -167,6 +177,23 @@ def test_adversaries_train_and_resume_bit_equal(home, tmp_path, monkeypatch):
         experiments.run(wanted)
     monkeypatch.setattr(training, "_save", real)
     assert same(weights_of(experiments.run(wanted)), weights_of(whole))
+
+
+# Settings
+
+
+def test_a_network_is_tested_as_it_was_trained_unless_told_otherwise(home):
+    setting = Setting("smoke")
+    centre = replace(setting.sampling, pattern="centre")
+    images = setting.reconstruct("sr-student", setting.measured(centre))
+    expected = metrics.psnr(images, setting.test_set.images, reduction="slice")
+    found = setting.evaluate("sr-student")
+    assert torch.allclose(torch.tensor(found["psnr"].to_numpy()), expected, atol=1e-4)
+    assert found.equals(setting.evaluate(setting.experiment("sr-student")))  # remembered
+    by_lines = setting.evaluate("sr-student", setting.sampling)
+    assert (by_lines["psnr"] - found["psnr"]).abs().max() > 0.1
+    low = setting.evaluate("zero-filled", centre)
+    assert (low["psnr"] - setting.evaluate("zero-filled")["psnr"]).abs().max() > 0.1
 
 
 # Networks

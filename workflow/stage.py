@@ -96,8 +96,6 @@ def record_of(path: Path, executed: Path) -> dict:
     notebook = nbformat.read(path, as_version=4)
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ").strip()
     meta = notebook.metadata.get("sftkd", {})
-    own = {"data": meta.get("data", "brain"), "acceleration": 4, "seed": 0, "device": "auto"}
-    record["parameters"] = own | record["parameters"]  # what was not asked for is the chapter's own
     return {**record, "title": title, "link": path.relative_to(ROOT / "book"), "meta": meta}
 
 
