@@ -6,7 +6,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV ?= .venv
 PROFILE ?= quick
-CORES ?= 2
+# as many jobs at once as there are cores, each with 2 GB of memory
+CORES ?= $(shell $(PYTHON) -c 'import os; memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"); print(max(1, min(os.cpu_count(), memory >> 31)))')
 PORT ?= 8000
 # what else the chapters take, for instance CONFIG="acceleration=5 seed=3"
 CONFIG ?=

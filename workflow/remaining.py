@@ -1,9 +1,9 @@
 """Say how many of a run's networks are trained and how long the others will take.
 
-    python workflow/remaining.py _build/quick/wanted.json
+    python workflow/remaining.py _build/quick/wanted.json 2
 
 The file lists the receipts of all networks that the run wants; those that exist say how long their
-training took.
+training took. The number is how many are trained at once.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 
-def remaining(wanted: list[Path]) -> str:
+def remaining(wanted: list[Path], at_once: int = 1) -> str:
     """One line of progress. A network found trained counts with the time its training took."""
     done = [path for path in wanted if path.exists()]
     left = len(wanted) - len(done)
@@ -20,9 +20,12 @@ def remaining(wanted: list[Path]) -> str:
     if not left or not done:
         return line
     seconds = [json.loads(path.read_text())["provenance"]["seconds"] for path in done]
-    minutes = left * statistics.mean(seconds) / 60
-    return f"{line}; the other {left} take about {max(1, round(minutes))} min, one after another"
+    minutes = left * statistics.mean(seconds) / 60 / min(at_once, left)
+    return f"{line}; the other {left} take about {max(1, round(minutes))} min, {at_once} at once"
 
 
 if __name__ == "__main__":
-    print(remaining([Path(p) for p in json.loads(Path(sys.argv[1]).read_text())]), flush=True)
+    listed, at_once = sys.argv[1:]
+    print(
+        remaining([Path(p) for p in json.loads(Path(listed).read_text())], int(at_once)), flush=True
+    )
