@@ -120,8 +120,8 @@ def plain_cosines(features):
 
 def plain_cc(mine, theirs):
     kernels = [
-        sum(exp(-0.8) * 0.8**p / (1, 1, 2)[p] * plain_cosines(f) ** p for p in range(3))
-        for f in (mine, theirs)
+        sum(exp(-0.8) * 0.8**p / (1, 1, 2)[p] * cosines**p for p in range(3))
+        for cosines in (plain_cosines(mine), plain_cosines(theirs))
     ]
     return (kernels[0] - kernels[1]).pow(2).sum() / len(kernels[0]) ** 2
 
