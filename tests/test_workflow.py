@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import remaining  # noqa: E402
 import run_chapter  # noqa: E402
 import setup_cell  # noqa: E402
 import stage  # noqa: E402
@@ -201,3 +202,17 @@ def test_the_table_of_contents_names_files_that_exist():
         assert any((ROOT / f"{name}{ending}").exists() for ending in (".md", ".ipynb")), name
     on_disk = {str(p.relative_to(ROOT).with_suffix("")) for p in (ROOT / "book").rglob("*.ipynb")}
     assert on_disk <= set(files)
+
+
+def test_the_remaining_time_knows_how_many_are_trained_at_once(tmp_path):
+    wanted = [tmp_path / f"{name}.json" for name in "abcdefg"]
+    assert remaining.remaining(wanted) == "0 of 7 networks are there"
+    for path, seconds in zip(wanted, (120, 360), strict=False):
+        path.write_text(json.dumps({"provenance": {"seconds": seconds}}))
+    # five are left, of four minutes each
+    assert "the other 5 take about 20 min, 1 at once" in remaining.remaining(wanted)
+    assert "the other 5 take about 10 min, 2 at once" in remaining.remaining(wanted, 2)
+    assert "the other 5 take about 4 min, 64 at once" in remaining.remaining(wanted, 64)
+    for path in wanted:
+        path.write_text(json.dumps({"provenance": {"seconds": 1}}))
+    assert remaining.remaining(wanted) == "7 of 7 networks are there"
