@@ -4,6 +4,7 @@ import hashlib
 import io
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -25,15 +26,26 @@ def remembered(
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     path = storage.home() / "evaluations" / f"{digest.hexdigest()[:24]}.csv"
-    if path.exists():
-        try:
-            return _read(path.read_bytes())
-        except (OSError, ValueError) as error:
-            warnings.warn(f"{path} is damaged ({error}); it is computed again")
-    table = compute()
-    text = table.to_csv(index=False).encode()
-    storage.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    known = _known(path)
+    if known is not None:
+        return known
+    with storage.lock(path):
+        known = _known(path)  # another process may have computed it meanwhile
+        if known is not None:
+            return known
+        text = compute().to_csv(index=False).encode()
+        storage.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     return _read(path.read_bytes())
+
+
+def _known(path: Path) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        return _read(path.read_bytes())
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{path} is damaged ({error}); it is computed again")
+        return None
 
 
 def _read(payload: bytes) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from math import inf
@@ -31,6 +32,22 @@ from sftkd_core.training import Schedule, fit, reconstruct
 
 OBJECTIVES = ("reconstruct", "sft", "distil", "paraphrase", "imitate", "adversarial")
 FROM_TEACHER = ("distil", "paraphrase", "imitate")
+BY_METHOD = ("distil", "paraphrase")
+USED_BY = {  # the objectives that have a use for a field; all have one for the other fields
+    "student": ("sft",),
+    "teacher": FROM_TEACHER,
+    "method": BY_METHOD,
+    "variant": BY_METHOD,
+    "taps": BY_METHOD,
+    "weight": ("distil", "imitate"),
+    "share": ("distil",),
+    "joint": ("distil",),
+    "sft_weights": ("sft",),
+    "released": ("sft",),
+    "branches": ("sft",),
+    "norm": ("reconstruct", "sft", "distil"),
+}
+NEEDED = ("student", "teacher", "method")  # by those that have a use for them
 
 
 @dataclass(frozen=True)
@@ -93,31 +110,30 @@ class Experiment:
             )
         for name in filter(None, (self.model, self.student)):
             models.check_name(name)
-        needs = {
-            "student": self.objective == "sft",
-            "teacher": self.objective in FROM_TEACHER,
-            "method": self.objective in ("distil", "paraphrase"),
-        }
-        for name, needed in needs.items():
-            if (getattr(self, name) is not None) != needed:
-                verb = "needs" if needed else "takes no"
-                raise InputError(f'an experiment of objective "{self.objective}" {verb} {name}')
         if self.norm not in NORMS:
             raise InputError(f"unknown norm {self.norm!r}; choose one of {', '.join(NORMS)}")
-        if self.norm != "l1" and self.objective not in ("reconstruct", "sft", "distil"):
-            raise InputError(f'an experiment of objective "{self.objective}" takes no norm')
-        if self.branches is not None and self.objective != "sft":
-            raise InputError(f'an experiment of objective "{self.objective}" takes no branches')
+        weights = self.sft_weights
+        if len(weights) != 3 or not all(0 <= weight < inf for weight in weights):
+            raise InputError(
+                f"sft_weights is {weights}; give three numbers from 0 up: of the teacher's term, of "
+                "the branches' and of imitation"
+            )
+        self._check_use()
         self._check_distillation()
 
+    def _check_use(self) -> None:
+        """Each field only where it decides something: one training, one key."""
+        for f in fields(self):
+            if f.name not in USED_BY:
+                continue
+            given = getattr(self, f.name) != _default(f)
+            used = self.objective in USED_BY[f.name]
+            if given and not used or f.name in NEEDED and used and not given:
+                verb = "takes no" if given else "needs"
+                raise InputError(f'an experiment of objective "{self.objective}" {verb} {f.name}')
+
     def _check_distillation(self) -> None:
-        """Contradictions among the fields that only distillation has a use for."""
-        given = [n for n in ("weight", "share") if getattr(self, n) is not None]
-        given += [] if self.joint else ["joint"]
-        useful = {"distil": ("weight", "share", "joint"), "imitate": ("weight",)}
-        for name in given:
-            if name not in useful.get(self.objective, ()):
-                raise InputError(f'an experiment of objective "{self.objective}" takes no {name}')
+        """Contradictions among the fields of a distillation."""
         if self.weight is not None and self.share is not None:
             raise InputError("give the KD term a weight or a share, not both")
         for name in ("weight", "share"):
@@ -256,7 +272,14 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
         return None
     weights, record = entry
     network = tasks.network(experiment)
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        warnings.warn(
+            f"result {experiment.name} was made by a version of the library whose network had other "
+            "weights; it is taken for absent"
+        )
+        return None
     network.to(pick_device(device), memory_format=torch.channels_last).eval()
     return Result(experiment, network, pd.DataFrame(record["history"]), record["provenance"])
 
@@ -271,6 +294,7 @@ def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Re
     result = find(experiment, device)
     if result is not None:
         return result
+    tasks.network(experiment)  # what cannot be built is an error before anything is trained
     for earlier in experiment.earlier:
         run(earlier, device, quiet)
     with storage.lock(store.folder(experiment.name)):
@@ -356,10 +380,17 @@ def _start_from(network: nn.Module, experiment: Experiment) -> None:
         return
     earlier = find(experiment.initial, "cpu")
     if experiment.objective == "sft" == experiment.initial.objective:
-        network.load_state_dict(earlier.network.state_dict())
-        return
-    target = network.student if experiment.objective == "distil" else network
-    target.load_state_dict(earlier.student.state_dict())  # strict: every weight or an error
+        target, weights = network, earlier.network.state_dict()
+    else:
+        target = network.student if experiment.objective == "distil" else network
+        weights = earlier.student.state_dict()
+    try:
+        target.load_state_dict(weights)  # strict: every weight or an error
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights of {experiment.initial.name} do not fit {experiment.name}; give an initial "
+            "experiment of the same network"
+        ) from error
 
 
 def _restart_if_stale(place: Path, code: str) -> None:

@@ -32,19 +32,19 @@ def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     code  fingerprint of the code that decides such weights now, see ``code_fingerprint``
 
     A damaged entry is set aside with a warning and taken for absent. An entry made by another
-    version of the training code is used with a warning, or, with ``SFTKD_STALE=redo`` in the
-    environment, taken for absent.
+    version of the training code is used with a warning where there is no other, or, with
+    ``SFTKD_STALE=redo`` in the environment, taken for absent.
     """
+    stale = None
     for place in _layers():
         entry = _read(place / name, shipped=place != storage.home() / "store")
-        if entry is None:
-            continue
-        if entry[1]["code"] == code:
+        if entry is not None and entry[1]["code"] == code:
             return entry
-        if os.environ.get("SFTKD_STALE", "use") != "redo":
-            _warn_stale(name)
-            return entry
-    return None
+        stale = stale or entry
+    if stale is None or os.environ.get("SFTKD_STALE", "use") == "redo":
+        return None
+    _warn_stale(name)
+    return stale
 
 
 def put(name: str, weights: dict[str, Tensor], record: dict, code: str) -> None:
@@ -72,7 +72,27 @@ def _skeleton(source: str) -> str:
     for node in ast.walk(tree):
         if _can_document(node) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return _plain(tree)
+
+
+def _plain(node: object) -> str:
+    """A syntax tree as text, the same in every Python: without what is empty or missing.
+
+    ``ast.unparse`` and ``ast.dump`` are not: they quote and bracket by the version.
+    """
+    if isinstance(node, ast.JoinedStr):  # some versions end an f-string with an empty piece
+        pieces = [v for v in node.values if getattr(v, "value", None) != ""]
+        return f"JoinedStr({_plain(pieces)})"
+    if isinstance(node, ast.AST):
+        kept = [
+            f"{name}={_plain(value)}"
+            for name, value in ast.iter_fields(node)
+            if value is not None and value != [] and name not in ("kind", "type_comment")
+        ]
+        return f"{type(node).__name__}({', '.join(kept)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_plain, node))}]"
+    return repr(node)
 
 
 def _can_document(node: ast.AST) -> bool:

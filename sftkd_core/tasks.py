@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from sftkd_core import adversarial, distillation, imitation, models, objectives, sft
-from sftkd_core.distillation.distiller import common_sizes
+from sftkd_core.distillation.distiller import common_sizes, probe
 from sftkd_core.distillation.memory import Memory, remember
+from sftkd_core.errors import InputError
 from sftkd_core.models.dagan import Discriminator
 from sftkd_core.norms import NORMS
 from sftkd_core.objectives import Examples
@@ -49,8 +50,14 @@ def network(experiment: Experiment) -> nn.Module:
         return _against_discriminator(model, experiment.seed)
     if experiment.objective == "sft":
         student = models.build(experiment.student, experiment.seed)
-        return sft.StudentFriendlyTeacher(model, student, branches=experiment.branches)
+        return sft.StudentFriendlyTeacher(model, student, experiment.seed, experiment.branches)
     teacher = models.build(experiment.teacher.model)
+    ours, theirs = (len(probe(experiment.row, network)) for network in (model, teacher))
+    if ours != theirs:
+        raise InputError(
+            f'"{experiment.method}" taps {ours} places of {experiment.model} and {theirs} of '
+            f"{experiment.teacher.model}; take a teacher of as many stages, or other taps"
+        )
     student_parts, teacher_parts = distillation.parts(
         experiment.row, model, teacher, experiment.seed
     )

@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +122,19 @@ def reconstruct(model: nn.Module, measurement: Measurement, batch: int = 8) -> T
     keep_freed_memory()
     device = next(model.parameters()).device
     parts = [measurement[i : i + batch].to(device) for i in range(0, len(measurement), batch)]
-    return torch.cat([model(part).float().cpu() for part in parts])
+    with _full_float32():
+        return torch.cat([model(part).float().cpu() for part in parts])
+
+
+@contextmanager
+def _full_float32():
+    """Convolutions of GPUs with all 23 bits of float32, of which they drop 13 unless told."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def autocast(device: torch.device, precision: str):

@@ -1,20 +1,23 @@
 """Experiments: equal ones have equal keys, each is trained once, damage and change are noticed."""
 
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from functools import lru_cache
+from math import nan
 from pathlib import Path
 
 import pytest
 import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
-from sftkd_core import experiments, sft, store, tasks
+from sftkd_core import experiments, grid, sft, store, tasks
 from sftkd_core.distillation import METHODS, SHARE
 from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
@@ -76,6 +79,12 @@ def test_keys_tell_everything_apart_and_are_the_same_everywhere():
     ({"objective": "distil", "method": "at"}, "needs teacher"),
     ({"objective": "distil", "teacher": 0, "method": "magic"}, "magic"),
     ({"share": 0.2}, "takes no share"),
+    ({"variant": "released"}, "takes no variant"),
+    ({"taps": "image"}, "takes no taps"),
+    ({"released": True}, "takes no released"),
+    ({"sft_weights": (1.0, 1.0, 0.0)}, "takes no sft_weights"),
+    ({"objective": "sft", "student": "D2C5", "sft_weights": (1.0, 1.0)}, "three numbers"),
+    ({"objective": "sft", "student": "D2C5", "sft_weights": (1.0, nan, 1.0)}, "three numbers"),
     ({"joint": False}, "takes no joint"),
     ({"weight": 0.2}, "takes no weight"),
     ({"branches": (1,)}, "takes no branches"),
@@ -126,6 +135,7 @@ def test_initial_weights_are_those_of_the_branches():
 def test_two_processes_train_an_experiment_once(home, environment):
     code = """
 import sys
+import textwrap
 sys.path.insert(0, sys.argv[1])
 from test_training import experiment, Schedule
 from sftkd_core import experiments
@@ -196,6 +206,42 @@ def test_stale_results_are_used_with_a_warning_or_made_again(home, monkeypatch):
     assert experiments.find(wanted) is None
     experiments.run(wanted, quiet=True)
     assert json.loads(record_path.read_text())["code"] == wanted.code
+
+
+def test_a_result_of_this_code_goes_before_a_stale_one_of_your_own(home, monkeypatch, tmp_path):
+    wanted = experiment()
+    experiments.run(wanted, quiet=True)
+    monkeypatch.setattr(store, "PACKAGE", tmp_path / "package")
+    shutil.copytree(entry(home, wanted), tmp_path / "package" / "shipped" / wanted.name)
+    record_path = entry(home, wanted) / "result.json"
+    stale = {**json.loads(record_path.read_text()), "code": "of another day"}
+    record_path.write_text(json.dumps(stale))
+    monkeypatch.setenv("SFTKD_SHIPPED", "yes")
+    assert store.find(wanted.name, wanted.code)[1]["code"] == wanted.code  # and no warning
+    store._warn_stale.cache_clear()
+    with pytest.warns(UserWarning, match="another version"):
+        assert store.find(wanted.name, "newer still")[1]["code"] == "of another day"
+
+
+def test_weights_that_no_longer_fit_are_taken_for_absent(home):
+    wanted, other = experiment(), experiment(model="D3C5")
+    network = tasks.network(other)
+    record = {"name": wanted.name, "provenance": {}, "history": []}
+    store.put(wanted.name, network.state_dict(), record, wanted.code)
+    with pytest.warns(UserWarning, match="other weights"):
+        assert experiments.find(wanted) is None
+
+
+def test_partners_that_do_not_fit_are_an_error_before_anything_is_trained(home):
+    teacher = experiment(model="D5C5")
+    wrong = experiment(objective="distil", method="at", model="VDSR-4", teacher=teacher)
+    with pytest.raises(InputError, match="taps 3 places of VDSR-4 and 5 of D5C5"):
+        experiments.run(wrong, quiet=True)
+    assert not entry(home, teacher).exists()
+    start = experiment()
+    experiments.run(start, quiet=True)
+    with pytest.raises(InputError, match="do not fit"):
+        experiments.run(experiment(model="D3C5", initial=start), quiet=True)
 
 
 def test_a_checkpoint_of_other_code_is_not_resumed(home):
@@ -458,6 +504,17 @@ def test_the_fingerprint_ignores_comments_and_docstrings():
     assert store._skeleton(plain) != store._skeleton(plain.replace("1", "2"))
 
 
+def test_the_fingerprint_is_the_same_in_every_python():
+    """What versions of ``ast.unparse`` write differently, and the hash that all must find."""
+    source = """
+    def f(a, *b: int, c="d", **e) -> str:
+        (x, y), z = b, None
+        return f"{a!r:>{x}} {', '.join(c)}" + 'it is' + "it's" + f'{{}}' if not e else 1e3
+    """
+    digest = hashlib.sha256(store._skeleton(textwrap.dedent(source)).encode()).hexdigest()
+    assert digest[:16] == "573c09515bbffe74"
+
+
 # The settings that chapters share.
 
 
@@ -574,11 +631,55 @@ def test_the_plan_names_fair_controls():
     ({"seed": 1.5}, "whole number"),
     ({"data": "brian"}, "brian"),
     ({"data": ""}, "path"),
+    ({"data": "~nobody-of-this-name/x"}, "~nobody-of-this-name/x.*whole path"),
     ({"device": "abacus"}, "abacus"),
+    ({"device": None}, 'device is None; pass "auto"'),
 ])  # fmt: skip
 def test_wrong_parameters_are_named(changes, message):
     with pytest.raises(InputError, match=message):
         Setting(**{"profile": "smoke", **changes})
+
+
+@pytest.mark.parametrize("given", ["brain/", "./brain", "cardiac/", "./acdc", "acdc//"])
+def test_a_path_is_no_name_of_a_data_set(given, tmp_path, monkeypatch):
+    """Only the very word is: a folder that is called so stays a folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="neither"):
+        Setting("smoke", given)
+    Path(given).mkdir()
+    setting = Setting("smoke", given)
+    assert not setting.dataset.synthetic
+    assert Path(setting.data) == Path(given)
+    assert Setting("smoke", setting.data) == setting
+    with pytest.raises(InputError, match="holds 0 NIfTI volumes"):
+        setting.dataset.load("test")
+
+
+def test_a_path_has_one_spelling(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "scans").mkdir()
+    spellings = ("~/scans", f"{tmp_path}/scans/", f"{tmp_path}//./scans")
+    assert {Setting("smoke", s).data for s in spellings} == {str(tmp_path / "scans")}
+    assert Setting("smoke", "cardiac").data == "cardiac"
+
+
+def test_subjects_are_those_of_the_test_set_however_an_evaluation_is_remembered(monkeypatch):
+    setting = Setting("smoke")
+    before = setting.evaluate("zero-filled")
+    other = replace(setting.test_set, subjects=("other",) * len(setting.test_set))
+    monkeypatch.setitem(vars(setting), "test_set", other)
+    again = setting.evaluate("zero-filled")
+    assert set(again["subject"]) == {"other"}
+    assert again.drop(columns="subject").equals(before.drop(columns="subject"))
+
+
+def test_a_grid_of_which_nothing_was_run_has_no_rows():
+    settings = [Setting("smoke"), Setting("smoke", seed=1)]
+    nothing = grid.evaluate(settings, ["student", "teacher"])
+    assert nothing.empty
+    some = grid.evaluate(settings, ["student", "zero-filled"])
+    assert list(nothing.columns) == list(some.columns)
+    assert nothing.groupby("name")["psnr"].mean().empty
 
 
 def test_four_and_four_point_zero_are_one_experiment():

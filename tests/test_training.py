@@ -304,3 +304,19 @@ def test_sampling_never_asks_for_more_centre_than_lines():
 def test_nothing_is_written_outside_the_home(home):
     experiments.run(experiment(), quiet=True)
     assert {path.name for path in storage.home().iterdir()} == {"store", "phantoms"}
+
+
+def test_reconstruct_keeps_convolutions_of_gpus_in_full_float32():
+    class Asks(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, measurement):
+            seen.append(torch.backends.cudnn.allow_tf32)
+            return measurement.zero_filled
+
+    seen, before = [], torch.backends.cudnn.allow_tf32
+    training.reconstruct(Asks(), _examples().measurement)
+    assert set(seen) == {False}
+    assert torch.backends.cudnn.allow_tf32 == before
