@@ -16,7 +16,7 @@ export SFTKD_HOME ?= $(CURDIR)/_build/home
 # the book shows what this library computes: nothing stale
 export SFTKD_STALE ?= redo
 export SFTKD_SHIPPED ?= no
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mtime params input \
 	--rerun-incomplete --keep-going --config profile=$(PROFILE) $(CONFIG)
 

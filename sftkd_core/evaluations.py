@@ -19,9 +19,13 @@ def remembered(
     images: torch.Tensor,
     measured: torch.Tensor,
     compute: Callable[[], pd.DataFrame],
+    code: str = "",
 ) -> pd.DataFrame:
-    """``compute()``, or what it returned before for these very weights, images and k-space."""
-    digest = hashlib.sha256(store.code_fingerprint(CODE).encode())
+    """``compute()``, or what it returned before for these very weights, images and k-space.
+
+    code  fingerprint of the network's code: what it does with its weights
+    """
+    digest = hashlib.sha256(f"{store.code_fingerprint(CODE)} {code}".encode())
     for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -115,8 +115,8 @@ class Experiment:
         weights = self.sft_weights
         if len(weights) != 3 or not all(0 <= weight < inf for weight in weights):
             raise InputError(
-                f"sft_weights is {weights}; give three numbers from 0 up: of the teacher's term, of "
-                "the branches' and of imitation"
+                f"sft_weights is {weights}; give three numbers from 0 up: of the teacher's term, "
+                "of the branches' and of imitation"
             )
         self._check_use()
         self._check_distillation()
@@ -128,7 +128,7 @@ class Experiment:
                 continue
             given = getattr(self, f.name) != _default(f)
             used = self.objective in USED_BY[f.name]
-            if given and not used or f.name in NEEDED and used and not given:
+            if (given and not used) or (f.name in NEEDED and used and not given):
                 verb = "takes no" if given else "needs"
                 raise InputError(f'an experiment of objective "{self.objective}" {verb} {f.name}')
 
@@ -276,8 +276,8 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
         network.load_state_dict(weights)
     except RuntimeError:
         warnings.warn(
-            f"result {experiment.name} was made by a version of the library whose network had other "
-            "weights; it is taken for absent"
+            f"result {experiment.name} was made by a version of the library whose network had "
+            "other weights; it is taken for absent"
         )
         return None
     network.to(pick_device(device), memory_format=torch.channels_last).eval()
@@ -388,8 +388,8 @@ def _start_from(network: nn.Module, experiment: Experiment) -> None:
         target.load_state_dict(weights)  # strict: every weight or an error
     except RuntimeError as error:
         raise InputError(
-            f"the weights of {experiment.initial.name} do not fit {experiment.name}; give an initial "
-            "experiment of the same network"
+            f"the weights of {experiment.initial.name} do not fit {experiment.name}; give an "
+            "initial experiment of the same network"
         ) from error
 
 

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sftkd_core import experiments
+from sftkd_core import experiments, metrics
 from sftkd_core.settings import Setting
+
+TYPES = {  # of the columns of ``evaluate``
+    "subject": str,
+    "slice": int,
+    **dict.fromkeys(metrics.METRICS, float),
+    "acceleration": float,
+    "seed": int,
+    "name": str,
+}
 
 
 def status(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
@@ -33,6 +42,8 @@ def evaluate(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
         for name in names
         if _has(setting, name)
     ]
+    if not tables:
+        return pd.DataFrame(columns=list(TYPES)).astype(TYPES)
     return pd.concat(tables, ignore_index=True)
 
 

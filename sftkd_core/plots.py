@@ -79,12 +79,14 @@ def gallery(
     if residues:
         errors = {name: np.abs(array - truth) for name, array in arrays.items()}
         highest = max(np.quantile(error, 0.995) for error in errors.values()) or 1.0
+        shown = None
         for axis, error in zip(axes[1], errors.values(), strict=True):
             if not error.any():  # the target itself: nothing to show
                 axis.set_axis_off()
                 continue
             shown = axis.imshow(error, vmin=0, vmax=highest, cmap="inferno")
-        figure.colorbar(shown, ax=axes[1], shrink=0.8, label="absolute error")
+        if shown is not None:
+            figure.colorbar(shown, ax=axes[1], shrink=0.8, label="absolute error")
     for axis in axes.flat:
         for row, column in arrows:
             _arrow(axis, row, column, height)

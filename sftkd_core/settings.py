@@ -3,6 +3,7 @@
 A ``Setting`` turns these five into the mask, the test set and the book's plan of experiments.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ import torch
 
 from sftkd_core import batch, evaluations, experiments, metrics, plan
 from sftkd_core.consistency import Measurement
-from sftkd_core.data import Dataset, Slices
+from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Experiment, Result, Sampling, Schedule
 from sftkd_core.hardware import pick_device
@@ -55,7 +56,8 @@ class Setting:
 
     profile       "smoke" (seconds), "quick" (minutes on two cores), "paper" (a GPU)
     data          "brain", "cardiac", the path of a NIfTI volume (then networks learn on the
-                  synthetic brain and are tested on the volume), or a folder of NIfTI volumes
+                  synthetic brain and are tested on the volume), or a folder of NIfTI volumes;
+                  a folder that is called as a data set needs a separator: "brain/", "./acdc"
     acceleration  lines of k-space over measured lines, >= 1
     seed          of masks, phantoms, initial weights and the order of the slices
     device        "auto", "cpu", "cuda", ...
@@ -83,10 +85,12 @@ class Setting:
             raise InputError(f"seed is {self.seed!r}; pass a whole number >= 0")
         if not isinstance(self.data, str) or not self.data:
             raise InputError(f'data is {self.data!r}; pass "brain", "cardiac" or a path')
+        if not isinstance(self.device, str):
+            raise InputError(f'device is {self.device!r}; pass "auto", "cpu" or "cuda"')
         # 4 and 4.0 are one experiment
         plain = float(self.acceleration)
         object.__setattr__(self, "acceleration", int(plain) if plain.is_integer() else plain)
-        object.__setattr__(self, "data", str(Path(self.data).expanduser()))
+        object.__setattr__(self, "data", _place(self.data))
         pick_device(self.device)
         Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
         self.sampling.mask(self.dataset.size)
@@ -241,11 +245,11 @@ class Setting:
         sampling  how the test set is measured; default: as the network was trained
         """
         if name == "zero-filled":
-            weights, own = {}, self.sampling
+            weights, own, code = {}, self.sampling, ""
         else:
             experiment = self.experiment(name)
             weights = experiments.run(experiment, self.device).model.state_dict()
-            own = experiment.sampling
+            own, code = experiment.sampling, experiment.code
         measurement, target = self.measured(sampling or own), self.test_set
 
         def compute() -> pd.DataFrame:
@@ -253,7 +257,22 @@ class Setting:
             return metrics.table(images, target.images, target.subjects)
 
         kspace = torch.view_as_real(measurement.kspace)
-        return evaluations.remembered(weights, target.images, kspace, compute)
+        table = evaluations.remembered(weights, target.images, kspace, compute, code)
+        return table.assign(subject=list(target.subjects))  # the same images may have other names
+
+
+def _place(data: str) -> str:
+    """The name of a data set as it is; one spelling of a path, which never is such a name."""
+    names = (*PHANTOMS, *SHORT_NAMES)
+    if data in names:
+        return data
+    try:
+        path = str(Path(data).expanduser())
+    except RuntimeError:
+        raise InputError(
+            f"data is {data!r}, and that home folder is not known; give the whole path"
+        ) from None
+    return os.path.join(os.curdir, path) if path in names else path
 
 
 __all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting"]

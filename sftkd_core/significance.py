@@ -48,12 +48,15 @@ def rank_biserial(differences: Sequence[float]) -> float:
 class Verdict:
     """A paired difference ``a - b`` of a metric, over slices, subjects and seeds.
 
-    mean        of all slices
+    mean        of the seeds' means
     low, high   95 % interval over seeds: Student's t on the seeds' means; infinite for one seed
     by_seed     the mean of each seed
-    p_subjects  two-sided Wilcoxon signed-rank test on the means of subjects, over all seeds
+    p_subjects  two-sided Wilcoxon signed-rank test on the means of subjects
     p_slices    the same on slices (the paper's), which takes slices of a subject for independent
     effect      rank-biserial correlation of the subjects' means
+    subjects    how many there are; one that recurs under several seeds, as scans do, counts once,
+                with its differences averaged over them (phantoms are new for each seed)
+    slices      the same of slices
     """
 
     mean: float
@@ -78,8 +81,19 @@ def paired(
     """Compare two tables of slices (columns seed, subject, slice, and the metric), paired by slice.
 
     Seeds that only one of the tables has are left out. Raises ``InputError`` where none is shared,
-    or where the slices of a seed differ.
+    where the slices of a seed differ, where a column is missing, or for a ``confidence`` outside
+    (0, 1).
     """
+    for table in (a, b):
+        for column in (*KEYS, metric):
+            if column not in table.columns:
+                known = ", ".join(map(str, table.columns))
+                raise InputError(
+                    f"a table has no column {column!r}, but {known}; name another metric, or pass "
+                    "a table of grid.evaluate"
+                )
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence}; it must lie between 0 and 1")
     seeds = sorted(set(a["seed"]) & set(b["seed"]))
     if not seeds:
         raise InputError("the two tables share no seed; evaluate both with at least one in common")
@@ -87,19 +101,23 @@ def paired(
     if not a.index.equals(b.index):
         raise InputError("the two tables hold different slices; evaluate both on the same test set")
     difference = a - b
-    by_subject = difference.groupby(level=["seed", "subject"]).mean()
     by_seed = difference.groupby(level="seed").mean()
+    within = difference.groupby(level=["seed", "subject"])
+    by_subject = within.mean().groupby(level="subject").mean()
+    # where a subject's slices stand in a test set can differ by seed; their order does not
+    subjects, order = difference.index.get_level_values("subject"), within.cumcount().to_numpy()
+    by_slice = difference.groupby([subjects, order]).mean()
     low, high = _t_interval(by_seed.to_numpy(), confidence)
     return Verdict(
-        mean=float(difference.mean()),
+        mean=float(by_seed.mean()),
         low=low,
         high=high,
         by_seed=tuple(by_seed),
         p_subjects=signed_rank_p(by_subject.to_numpy()),
-        p_slices=signed_rank_p(difference.to_numpy()),
+        p_slices=signed_rank_p(by_slice.to_numpy()),
         effect=rank_biserial(by_subject),
         subjects=len(by_subject),
-        slices=len(difference),
+        slices=len(by_slice),
     )
 
 

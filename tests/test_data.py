@@ -217,6 +217,60 @@ def test_a_folder_is_split_by_subject(tmp_path):
         Dataset(str(tmp_path), None, 4, 99, 99, 99).load("train")
 
 
+def subjects_of(folder):
+    dataset = Dataset(str(folder), None, 4, 99, 99, 99)
+    splits = ("train", "validation", "test")
+    return {name: list(dict.fromkeys(dataset.load(name).subjects)) for name in splits}
+
+
+def test_subjects_of_a_nested_folder_are_named_by_it(tmp_path, values):
+    for number in range(5):
+        for session in ("a", "b"):
+            (tmp_path / f"s{number}" / session).mkdir(parents=True)
+            write(tmp_path / f"s{number}" / session / "T1.nii", values)
+    names = [name for part in subjects_of(tmp_path).values() for name in part]
+    assert sorted(names) == [f"s{n}-{s}-T1" for n in range(5) for s in "ab"]
+
+
+def test_volumes_of_a_flat_folder_are_named_by_their_files(tmp_path, values):
+    """These names, their order and the split are those that results were made with."""
+    for name in ("s1", "s2", "s10", "my scan", "s-3.left"):
+        write(tmp_path / f"{name}.nii", values)
+    assert subjects_of(tmp_path) == {
+        "train": ["s1", "s10", "s2"], "validation": ["my scan"], "test": ["s-3.left"],
+    }  # fmt: skip
+    assert set(Dataset(str(tmp_path / "s1.nii"), None).load("test").subjects) == {"s1"}
+
+
+def test_a_folder_from_a_mac_or_with_loud_names_is_read(tmp_path, values):
+    for number in range(3):
+        write(tmp_path / f"s{number}.nii", values)
+    (tmp_path / "s2.nii").rename(tmp_path / "s2.NII")
+    before = Dataset(str(tmp_path)).fingerprint()
+    (tmp_path / "._s0.nii").write_bytes(b"Mac OS X")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "s1.nii.gz").write_bytes(b"Mac OS X")
+    assert sorted(name for part in subjects_of(tmp_path).values() for name in part) == [
+        "s0", "s1", "s2",
+    ]  # fmt: skip
+    assert Dataset(str(tmp_path)).fingerprint() == before
+
+
+def test_two_volumes_of_one_name_are_refused(tmp_path, values):
+    """Else one subject would be trained on and tested on."""
+    for number in range(3):
+        write(tmp_path / f"s{number}.nii", values)
+    (tmp_path / "s1.nii.gz").write_bytes(gzip.compress((tmp_path / "s1.nii").read_bytes()))
+    with pytest.raises(InputError, match="subject s1 is there twice"):
+        Dataset(str(tmp_path)).load("train")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_synthetic_split_without_subjects_is_named(split):
+    with pytest.raises(InputError, match=f"no subject to {split}; ask for at least 1"):
+        Dataset("brain", 32, 2, 0, 0, 0).load(split)
+
+
 def test_the_content_of_a_folder_counts(tmp_path, values):
     for subject in range(3):
         write(tmp_path / f"s{subject}.nii", values)

@@ -49,6 +49,12 @@ def test_gallery_names_scores_and_residues():
     np.testing.assert_allclose(drawn, (image - target).abs()[0], atol=1e-6)
 
 
+def test_gallery_of_the_target_alone_has_no_residues_to_show():
+    target = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
+    figure = plots.gallery({"target": target, "again": target.clone()}, target, residues=True)
+    assert [len(axis.get_images()) for axis in figure.axes] == [1, 1, 0, 0]
+
+
 def test_gallery_refuses_what_is_no_image():
     with pytest.raises(InputError, match="shape"):
         plots.gallery({"stack": torch.zeros(3, 8, 8)})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sftkd_core import significance, words
+from sftkd_core.data import Dataset
 from sftkd_core.errors import InputError
 from sftkd_core.metrics import Comparison
 from sftkd_core.significance import Verdict, holm, paired, rank_biserial
@@ -78,14 +79,16 @@ def test_rank_biserial_at_its_ends():
     assert rank_biserial([-1, 2, 3]) == pytest.approx((2 + 3 - 1) / 6)
 
 
-def table(seeds, shift=0.0, spread=0.3, subjects=5, slices=4, noise=0):
+def table(seeds, shift=0.0, spread=0.3, subjects=5, slices=4, noise=0, scans=False):
+    """Subjects are new for each seed, as phantoms are; ``scans`` recur under every seed."""
     rows = []
     for seed in seeds:
         draw = np.random.default_rng((seed, noise))
         for subject in range(subjects):
             for index in range(slices):
                 common = 30 + 2 * subject + 0.1 * index
-                rows.append((seed, subject, index, common + shift + spread * draw.normal()))
+                name = f"{0 if scans else seed}-{subject}"
+                rows.append((seed, name, index, common + shift + spread * draw.normal()))
     return pd.DataFrame(rows, columns=["seed", "subject", "slice", "psnr"])
 
 
@@ -105,6 +108,51 @@ def test_paired_against_scipy():
     assert (found.subjects, found.slices) == (20, 80)
     narrower = paired(a, b, confidence=0.5)
     assert narrower.high - narrower.low < found.high - found.low
+
+
+def test_scans_that_recur_under_every_seed_count_once():
+    a, b = table(range(3), shift=0.1, scans=True), table(range(3), noise=1, scans=True)
+    found = paired(a, b)
+    difference = (a["psnr"] - b["psnr"]).to_numpy().reshape(3, 5, 4)  # seed, subject, slice
+    by_subject, by_slice = difference.mean((0, 2)), difference.mean(0).ravel()
+    assert (found.subjects, found.slices) == (5, 20)
+    assert found.p_subjects == pytest.approx(stats.wilcoxon(by_subject).pvalue)
+    assert found.p_slices == pytest.approx(stats.wilcoxon(by_slice).pvalue)
+    assert found.effect == pytest.approx(slow_rank_biserial(by_subject))
+    assert found.by_seed == pytest.approx(difference.mean((1, 2)))
+    assert found.mean == pytest.approx(difference.mean())
+
+
+def test_scans_of_which_each_seed_tests_others_are_told_apart():
+    """A folder is split by seed: a subject's slices then stand elsewhere in the test set."""
+    a, b = table(range(2), shift=0.1, scans=True), table(range(2), noise=1, scans=True)
+    one = paired(a, b)
+    moved = [t.assign(slice=t["slice"] + 4 * t["seed"]) for t in (a, b)]
+    assert paired(*moved) == one
+    parts = [t[(t["seed"] == 0) | ~t["subject"].isin(["0-0", "0-1"])] for t in (a, b)]
+    found = paired(*parts)
+    assert (found.subjects, found.slices) == (5, 20)
+    assert found.mean == pytest.approx(np.mean(found.by_seed))  # as the interval around it
+    assert found.mean == pytest.approx((found.low + found.high) / 2)
+
+
+def test_phantoms_are_new_for_each_seed():
+    """The numbers of synthetic data are those of all pairs of seed and subject."""
+    names = [set(Dataset("brain", 16, 1, 1, 1, 2, s).load("test").subjects) for s in range(3)]
+    assert len(set.union(*names)) == 6
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (lambda t: t, {"metric": "pnsr"}, "no column 'pnsr', but seed, subject, slice, psnr"),
+    (lambda t: t.drop(columns="seed"), {}, "no column 'seed'"),
+    (lambda t: t, {"confidence": 0}, "confidence is 0; it must lie between 0 and 1"),
+    (lambda t: t, {"confidence": 1}, "confidence is 1"),
+    (lambda t: t, {"confidence": 95}, "confidence is 95"),
+    (lambda t: t, {"confidence": float("nan")}, "confidence is nan"),
+])  # fmt: skip
+def test_wrong_questions_are_named(change, options, message):
+    with pytest.raises(InputError, match=message):
+        paired(table([0, 1]), change(table([0, 1], noise=1)), **options)
 
 
 def test_another_metric():

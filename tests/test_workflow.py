@@ -1,6 +1,7 @@
 """The strict runner, staging, and the tidy form of chapters."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,17 @@ def test_values_are_read_as_papermill_reads_them():
     assert [read("4"), read("2.5"), read("true"), read("brain"), read("/a b")] == [
         4, 2.5, True, "brain", "/a b",
     ]  # fmt: skip
+    for text in ("*.nii", "[", "a: b: c", "%", "2024-13-45", "4: 5"):
+        assert read(text) == text
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(("venv", "place"), [("/opt/env", "/opt/env"), (".venv", ROOT / ".venv")])
+def test_make_finds_an_environment_anywhere(venv, place):
+    command = ["make", "-s", "-f", "Makefile", "-f", "-", "show", f"VENV={venv}"]
+    show = 'show: ; @echo "$$PATH"\n'
+    run = subprocess.run(command, input=show, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert run.stdout.split(":")[0] == f"{place}/bin"
 
 
 # Chapters' sources and their stage.

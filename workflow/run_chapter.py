@@ -178,7 +178,10 @@ def _value(text: str):
     """As papermill's -p reads it: true, 3, 2.5 or a string."""
     import yaml
 
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):  # "*.nii", "2024-13-45"
+        return text
     return value if isinstance(value, bool | int | float) else text
 
 

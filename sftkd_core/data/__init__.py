@@ -13,12 +13,12 @@ import torch
 from torch.nn.functional import interpolate, pad
 
 from sftkd_core import files, storage
-from sftkd_core.data import kdmri, prepared
+from sftkd_core.data import kdmri, nifti_folder, prepared
 from sftkd_core.data.brain import brain_phantom
 from sftkd_core.data.cardiac import cardiac_phantom
 from sftkd_core.data.nifti import load_nifti, read_nifti, subject_of, write_nifti
 from sftkd_core.data.prepare import FORMATS, export_kdmri, prepare
-from sftkd_core.data.source import SPLITS, Source
+from sftkd_core.data.source import SPLITS, Source, check_distinct, files_in
 from sftkd_core.data.volume import Slices, Volume, scale_slices, stack
 from sftkd_core.errors import InputError
 
@@ -114,6 +114,8 @@ class Dataset:
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
         volumes = self._synthetic(split) if self.synthetic else self._scanned(split, complex_valued)
+        if not volumes:
+            raise InputError(f"{self.describe()}: no subject to {split}; ask for at least 1")
         return stack(volumes, self.describe())
 
     def describe(self) -> str:
@@ -175,8 +177,6 @@ class Dataset:
             if self.size is not None:
                 images = _fit(images, self.size)
             volumes.append(Volume(subject, images[:, 0].numpy(), synthetic=False))
-        if not volumes:
-            raise InputError(f"{self.describe()}: no subject to {split}; ask for at least 1")
         if len({volume.slices.shape[1:] for volume in volumes}) > 1:
             shapes = sorted({volume.slices.shape[1:] for volume in volumes})
             raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
@@ -195,26 +195,26 @@ class Dataset:
         if _is_kdmri(place):
             sources = _kdmri_split(kdmri.find(place).sources, split)[:most]
             return [(source.subject, partial(_scaled, source)) for source in sources]
-        paths = _files(place)
+        sources = _nifti(place)
         if self.is_volume:
             if split != "test":
                 raise InputError(f"{self.name} is one volume: it can be tested on, not trained on")
-            chosen = paths
         else:
-            chosen = self._share(paths)[split]
-        return [(subject_of(path), partial(_axial, path)) for path in chosen]
+            check_distinct(sources)
+            sources = self._share(sources)[split]
+        return [(source.subject, partial(_scaled, source)) for source in sources]
 
-    def _share(self, paths: list[Path]) -> dict[str, list[Path]]:
-        if len(paths) < 3:
+    def _share(self, sources: list[Source]) -> dict[str, list[Source]]:
+        if len(sources) < 3:
             raise InputError(
-                f"folder {self.name} holds {len(paths)} NIfTI volumes; at least 3 subjects are "
+                f"folder {self.name} holds {len(sources)} NIfTI volumes; at least 3 subjects are "
                 "needed to train, validate and test on different ones"
             )
-        order = np.random.default_rng(self.seed).permutation(len(paths))
-        held = max(1, round(0.2 * len(paths)))
-        parts = np.split(order, [len(paths) - 2 * held, len(paths) - held])
+        order = np.random.default_rng(self.seed).permutation(len(sources))
+        held = max(1, round(0.2 * len(sources)))
+        parts = np.split(order, [len(sources) - 2 * held, len(sources) - held])
         return {
-            name: [paths[i] for i in sorted(part[: getattr(self, name)])]
+            name: [sources[i] for i in sorted(part[: getattr(self, name)])]
             for name, part in zip(SPLITS, parts, strict=True)
         }
 
@@ -222,11 +222,20 @@ class Dataset:
 def _files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
-    return sorted(path for path in place.rglob("*.nii*") if path.name.endswith((".nii", ".nii.gz")))
+    return sorted(files_in(place, (".nii", ".nii.gz")))
 
 
-def _axial(path: Path) -> np.ndarray:
-    return load_nifti(path).images[:, 0].numpy()
+def _nifti(place: Path) -> list[Source]:
+    """The volumes of a file or folder, named by the folders below ``place`` and the file.
+
+    As ``nifti_folder.find`` but for order and spelling: those that results were made with.
+    """
+    sources = []
+    for path in _files(place):
+        name = "-".join((*path.relative_to(place).parts[:-1], subject_of(path)))
+        read = partial(nifti_folder.read_file, path)
+        sources.append(Source(name, None, (path,), read, name))
+    return sources
 
 
 def _scaled(source: Source) -> np.ndarray:
@@ -235,7 +244,7 @@ def _scaled(source: Source) -> np.ndarray:
 
 def _is_kdmri(place: Path) -> bool:
     """Whether a folder is of HDF5 volumes rather than of NIfTI files."""
-    return place.is_dir() and not _files(place) and any(place.rglob("*.h5"))
+    return place.is_dir() and not _files(place) and bool(files_in(place, (".h5", ".hdf5")))
 
 
 def _kdmri_split(sources: list[Source], split: str) -> list[Source]:
