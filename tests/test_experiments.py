@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import nan
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
@@ -221,6 +222,25 @@ def test_a_result_of_this_code_goes_before_a_stale_one_of_your_own(home, monkeyp
     store._warn_stale.cache_clear()
     with pytest.warns(UserWarning, match="another version"):
         assert store.find(wanted.name, "newer still")[1]["code"] == "of another day"
+
+
+def test_an_evaluation_is_remembered_for_its_weights_images_and_code(home):
+    asked = []
+
+    def compute():
+        asked.append(1)
+        return pd.DataFrame({"subject": ["a"], "psnr": [30.0]})
+
+    images = torch.zeros(1, 1, 4, 4)
+    for code, times in (("one", 1), ("one", 1), ("two", 2)):
+        found = evaluations.remembered({}, images, images, compute, code)
+        assert found["psnr"].tolist() == [30.0]
+        assert len(asked) == times
+    next((home / "evaluations").glob("*.csv")).write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="computed again"):
+        for code in ("one", "two"):
+            evaluations.remembered({}, images, images, compute, code)
+    assert len(asked) == 3
 
 
 def test_weights_that_no_longer_fit_are_taken_for_absent(home):
