@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import torch
+
 from sftkd_core import __version__
 from sftkd_core.commands.evaluate import evaluate
 from sftkd_core.commands.export import export
@@ -33,8 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, OSError) as error:  # an OSError is a disk or a permission
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except MemoryError:
-        print("error: not enough memory; pass a smaller scan or a smaller --size", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        print(
+            "error: not enough memory; pass a smaller scan, --size or --profile, or, where a GPU "
+            "ran out of it, --device cpu",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print(
@@ -44,6 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 130
     return 0
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, of the processor or of a GPU."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    # torch has no class of its own for the processor's, and words that differ between systems
+    said = str(error).lower()
+    return any(words in said for words in ("allocate memory", "not enough memory", "out of memory"))
 
 
 def _parser() -> Parser:

@@ -1,16 +1,23 @@
 """The command line, as a user calls it."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
-from sftkd_core import data
+from sftkd_core import __main__ as command_line
+from sftkd_core import data, metrics, settings, store
 from sftkd_core.__main__ import main
+from sftkd_core.experiments import Schedule
+from sftkd_core.settings import Setting
 
 SMOKE = ["--profile", "smoke"]
 
@@ -89,6 +96,28 @@ def test_prepare_makes_data_to_train_on(tmp_path, capsys):
     assert "zero-filled" in capsys.readouterr().out
 
 
+def test_prepare_expands_every_folder_and_names_it_in_full(tmp_path, capsys, monkeypatch):
+    work, folder = tmp_path / "work", tmp_path / "downloaded"
+    for place in (work, folder):
+        place.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(work)
+    for subject in range(3):
+        slices = data.brain_phantom(subject, 64, 4).slices
+        image = nibabel.Nifti1Image(slices.transpose(2, 1, 0), np.eye(4))
+        nibabel.save(image, folder / f"subject{subject}.nii.gz")
+    arguments = ["prepare", "nifti", "~/downloaded"]
+    assert main([*arguments, "--output=~/out", "--kdmri=~/kdmri"]) == 0
+    assert f"--data {tmp_path / 'out'}\n" in capsys.readouterr().out
+    assert len(list((tmp_path / "kdmri").rglob("*.h5"))) == 3
+    assert not list(work.iterdir())
+    assert main([*arguments, "--output=here"]) == 0
+    assert f"--data {work / 'here'}\n" in capsys.readouterr().out
+    assert main(arguments) == 0
+    assert "--data nifti\n" in capsys.readouterr().out
+
+
 def test_evaluate_prints_and_writes_every_slice(tmp_path, capsys):
     table = tmp_path / "table.csv"
     assert main(["evaluate", "student", *SMOKE, "--csv", str(table)]) == 0
@@ -98,6 +127,100 @@ def test_evaluate_prints_and_writes_every_slice(tmp_path, capsys):
     lines = table.read_text().splitlines()
     assert len(lines) == 1 + 2 * 8
     assert "psnr" in lines[0]
+
+
+def test_evaluate_measures_for_each_network_as_it_was_trained(tmp_path, capsys):
+    setting = Setting("smoke")
+    names = ["sr-student", "phase-student", "student"]
+    results = {name: setting.run(name, quiet=True) for name in names}
+    entries = [results[name].experiment.name for name in names]
+    # an entry from before there were patterns, noise and phase
+    old = results["student"]
+    described = {**old.provenance["experiment"], "sampling": {"acceleration": 4, "seed": 0}}
+    record = {"provenance": {"experiment": described}, "history": []}
+    store.put("D3C5-old", old.model.state_dict(), record, "code")
+    arguments = ["evaluate", *names, *entries, "D3C5-old", *SMOKE]
+    assert main([*arguments, "--output", str(tmp_path / "table.csv")]) == 0
+    printed = capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "table.csv").groupby("method", sort=False)["psnr"].mean()
+    for name, entry in zip(names, entries, strict=True):
+        expected = setting.evaluate(name)["psnr"].mean()
+        assert table[name] == table[entry] == pytest.approx(expected, abs=1e-4)
+        assert f"{expected:.4g}" in next(x for x in printed.splitlines() if x.startswith(name))
+    assert table["D3C5-old"] == table["student"]
+    own = {"zero-filled": "student", "zero-filled (centre)": "sr-student"}
+    own["zero-filled (phase 1)"] = "phase-student"
+    for label, name in own.items():
+        zero_filled = setting.measured(setting.experiment(name).sampling).zero_filled
+        expected = metrics.psnr(zero_filled, setting.test_set.images).item()
+        assert table[label] == pytest.approx(expected, abs=1e-3)
+    assert list(table.index[:4]) == [
+        "zero-filled", "zero-filled (centre)", "sr-student", "zero-filled (phase 1)",
+    ]  # fmt: skip
+    assert len(table) == 3 + 3 + 3 + 1
+    volumes = pd.read_csv(tmp_path / "table-volumes.csv")
+    assert set(volumes["method"]) == set(table.index)
+
+
+def test_what_is_wrong_with_a_planned_experiment_is_said(capsys, monkeypatch):
+    short = replace(settings.PROFILES["smoke"], schedule=Schedule(epochs=1, batch=1))
+    monkeypatch.setitem(settings.PROFILES, "smoke", short)
+    assert main(["evaluate", "kd-sp", *SMOKE]) == 2
+    errors = capsys.readouterr().err
+    assert "compares slices with each other" in errors
+    assert "unknown" not in errors
+
+
+def test_a_damaged_entry_is_noticed_before_anything_is_trained(home, capsys):
+    result = Setting("smoke").run("student", quiet=True)
+    name = result.experiment.name
+    (home / "store" / name / "weights.safetensors").write_bytes(b"cut")
+    shutil.copytree(home / "store" / name, home / "store" / "D3C5-copy")
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match="set aside"):
+        assert main(["evaluate", "teacher", "D3C5-copy", *SMOKE]) == 2
+    printed = capsys.readouterr()
+    assert "entry D3C5-copy is damaged" in printed.err
+    assert "training" not in printed.out + printed.err
+
+
+def asks_for_too_much():
+    torch.empty(10**16)
+
+
+def raises(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize("command", [
+    asks_for_too_much,  # as torch says it on this system
+    raises(MemoryError()),
+    raises(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")),
+    raises(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.")),
+    raises(RuntimeError("MPS backend out of memory (MPS allocated: 9.0 GB)")),
+])  # fmt: skip
+def test_too_little_memory_is_one_line(command, capsys, monkeypatch):
+    def models(options):
+        """Stands in for a command."""
+        command()
+
+    monkeypatch.setattr(command_line, "models", models)
+    assert main(["models"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: not enough memory; pass")
+
+
+def test_other_errors_of_torch_are_not_taken_for_too_little_memory(monkeypatch):
+    def models(options):
+        """Stands in for a command."""
+        torch.ones(2, 3) @ torch.ones(2, 3)
+
+    monkeypatch.setattr(command_line, "models", models)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        main(["models"])
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -88,6 +88,9 @@ def test_a_file_that_differs_is_not_written(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["student", "network.pt"], "not named .onnx"),
     (["nonsense", "network.onnx"], "unknown experiment"),
+    (["sr-student", "network.onnx"], "sr-student learnt on another part of k-space"),
+    (["phase-student", "network.onnx"], "phase-student learnt on images with phase (1 rad)"),
+    (["phase-student-real", "network.onnx"], "such as student"),
     (["student", "network.onnx", "--size", "8", "8"], "between 16 and 1024"),
     (["student", "network.onnx", "--size", "8*8", "8"], "invalid int"),
     (["student"], "required: output"),

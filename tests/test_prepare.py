@@ -415,6 +415,23 @@ def test_a_mask_names_the_folder_by_its_acceleration(raw, tmp_path):
         assert paths[0].parent.name == f"acc_{level}"
 
 
+def test_volumes_of_an_earlier_export_are_never_mixed_with_another(raw, tmp_path):
+    prepare("acdc", raw, tmp_path / "out", report=quiet)
+    base = tmp_path / "base"
+    paths = export_kdmri(tmp_path / "out", base, report=quiet)
+    assert export_kdmri(tmp_path / "out", base, report=quiet) == paths  # once more is no other
+    fewer = miniatures.acdc(tmp_path / "fewer", patients=(1, 2, 101), shape=(40, 36, 3))
+    prepare("acdc", fewer, tmp_path / "small", report=quiet)
+    before = {path: path.read_bytes() for path in base.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"acc_4x holds volumes .* \(3.h5\).*another folder"):
+        export_kdmri(tmp_path / "small", base, report=quiet)
+    assert {path: path.read_bytes() for path in base.rglob("*") if path.is_file()} == before
+    export_kdmri(tmp_path / "small", base, acceleration=5, report=quiet)  # lies elsewhere
+    for path in (paths[2], paths[4]):
+        path.unlink()
+    assert len(export_kdmri(tmp_path / "small", base, report=quiet)) == 3
+
+
 def test_exports_that_cannot_be_are_refused(raw, tmp_path):
     with pytest.raises(InputError, match="is not prepared"):
         export_kdmri("acdc", tmp_path / "base")

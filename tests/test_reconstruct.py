@@ -1,5 +1,6 @@
 """Reconstructing scans of every kind from the command line."""
 
+import dataclasses
 import gzip
 import os
 import pickle
@@ -312,6 +313,41 @@ def test_a_mask_says_which_zero_lines_were_measured(images, tmp_path, run, capsy
     assert "1 lines that" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize("order", ["corner", "centre"])
+def test_kspace_that_lacks_lines_along_both_axes_is_refused(
+    by_columns, order, images, tmp_path, capsys
+):
+    """Lines of one axis are missing; along the other 20 lie in a zero border, never measured."""
+    mask = masks.cartesian_mask(48, 3, 1, 8)
+    measured = mask[:, None] & (np.abs(np.fft.fftfreq(64, 1 / 64) + 0.5) < 22)
+    image, measured = images, np.fft.fftshift(measured) if order == "centre" else measured
+    if by_columns:
+        image, measured = image.swapaxes(1, 2), measured.T
+    np.save(tmp_path / "in.npy", (to_kspace(image, order) * measured).astype(np.complex64))
+    arguments = ["reconstruct", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), *SMOKE]
+    assert main(arguments) == 2
+    errors = capsys.readouterr().err
+    kinds = ("columns", "rows") if by_columns else ("rows", "columns")
+    for count, kind in zip(("32 of 48", "20 of 64"), kinds, strict=True):
+        assert f"{count} {kind}" in errors
+    assert "crop the zero border" in errors
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_a_single_zero_line_of_the_full_axis_counts_as_measured(by_columns, images, run, tmp_path):
+    kspace = np.fft.fft2(images, norm="ortho")
+    kspace[:, :, 32] = 0  # the Nyquist frequency
+    kspace[:, ~masks.cartesian_mask(48, 3, 1, 8)] = 0
+    if by_columns:
+        kspace = kspace.swapaxes(1, 2)
+    np.save(tmp_path / "in.npy", kspace.astype(np.complex64))
+    kind = "columns" if by_columns else "rows"
+    assert f"16 of 48 {kind} measured" in run(tmp_path / "in.npy", tmp_path / "out.npy")
+
+
 # ---- models, panel
 
 
@@ -348,6 +384,39 @@ def test_stored_networks_by_name_and_by_beginning(images, run, tmp_path, capsys)
     arguments = ["reconstruct", str(tmp_path / "in.npy"), str(tmp_path / "o.npy"), *SMOKE]
     assert main([*arguments, "--model", "D5C5-"]) == 2
     assert "beginning of 2 entries" in capsys.readouterr().err
+
+
+def stored(name, experiment):
+    """Put an untrained network for a planned experiment into the store."""
+    planned = Setting("smoke").experiment(experiment)
+    record = {"provenance": {"experiment": dataclasses.asdict(planned)}, "history": []}
+    store.put(name, models.build(planned.model, 0).state_dict(), record, "code")
+
+
+@pytest.mark.parametrize("name", ["sr-teacher", "stored"])
+def test_a_network_of_another_pattern_is_refused_before_it_is_trained(
+    name, images, tmp_path, capsys
+):
+    stored("stored", "sr-teacher")
+    np.save(tmp_path / "in.npy", images)
+    arguments = ["reconstruct", str(tmp_path / "in.npy"), str(tmp_path / "out.npy"), *SMOKE]
+    assert main([*arguments, "--model", name]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {name} learnt on another part of k-space")
+    assert "pattern 'centre'" in printed.err
+    assert "--model, such as student" in printed.err
+    assert "training" not in printed.out + printed.err
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_a_complex_network_is_said_to_see_both_parts(images, run, tmp_path):
+    stored("complex", "phase-student")
+    image = images * np.exp(1j * np.linspace(0, 2, 48))[:, None]
+    kspace = np.fft.fft2(image, norm="ortho") * masks.cartesian_mask(48, 3, 1, 10)[:, None]
+    np.save(tmp_path / "in.npy", kspace.astype(np.complex64))
+    printed = run(tmp_path / "in.npy", tmp_path / "out.npy", "--model", "complex")
+    assert "the network sees both parts" in printed
+    assert "the network sees the real part only" in run(tmp_path / "in.npy", tmp_path / "out.npy")
 
 
 @pytest.mark.parametrize("measured", [False, True])

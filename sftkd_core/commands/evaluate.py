@@ -1,7 +1,12 @@
-"""``evaluate``: the metrics of experiments on the test set."""
+"""``evaluate``: the metrics of experiments on the test set.
+
+It is measured for each network as the network was trained: with its pattern, noise and phase. The
+zero-filled images of each such way have a row of their own.
+"""
 
 import argparse
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +16,7 @@ from sftkd_core import experiments, metrics, storage
 from sftkd_core.commands import setting_of
 from sftkd_core.commands.models import check_model, find_or_train
 from sftkd_core.errors import InputError
+from sftkd_core.sampling import Sampling
 from sftkd_core.settings import Setting
 
 
@@ -20,24 +26,24 @@ def evaluate(options: argparse.Namespace) -> None:
     output = None if options.output is None else Path(options.output)
     if output is not None:
         _check_table(output)
-    names = list(dict.fromkeys(["zero-filled", *(options.names or ["student"])]))
-    for name in names[1:]:
+    names = list(dict.fromkeys(options.names or ["student"]))
+    names = [name for name in names if name != "zero-filled"]  # they are there anyway
+    for name in names:
         check_model(setting, name)  # a wrong name is noticed before anything is trained
     print(setting.describe())
-    slices, volumes = [], []
+    slices, volumes, means = [], [], {}
     columns = list(metrics.METRICS)
-    heading = f"{'':16}" + "".join(f"{column:>10}" for column in columns)
-    lines = []
-    for name in names:
-        images = _images(setting, name)
-        targets, subjects = setting.test_set.images, setting.test_set.subjects
+    targets, subjects = setting.test_set.images, setting.test_set.subjects
+    for name, images in _methods(setting, names):
         table = metrics.table(images, targets, subjects)
-        means = table[columns].mean()
-        lines.append(f"{name:16}" + "".join(f"{means[column]:10.4g}" for column in columns))
+        means[name] = table[columns].mean()
         slices.append(table.assign(method=name))
         if output is not None:
             volumes.append(metrics.by_volume(images, targets, subjects).assign(method=name))
-    print("\n".join([heading, *lines]))
+    width = max(16, *(len(name) + 1 for name in means))
+    print(" " * width + "".join(f"{column:>10}" for column in columns))
+    for name, mean in means.items():
+        print(f"{name:{width}}" + "".join(f"{mean[column]:10.4g}" for column in columns))
     if output is not None:
         by_volume = output.with_name(f"{output.stem}-volumes{output.suffix}")
         tables = {output: pd.concat(slices), by_volume: pd.concat(volumes)}
@@ -47,10 +53,24 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"slice by slice: {output}; volume by volume: {by_volume}")
 
 
-def _images(setting: Setting, name: str) -> torch.Tensor:
-    if name == "zero-filled":
-        return setting.measurement.zero_filled
-    return experiments.reconstruct(find_or_train(setting, name).model, setting.measurement)
+def _methods(setting: Setting, names: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each network's images, and before them the zero-filled ones of what it is given."""
+    measured = {setting.sampling: setting.measurement}
+    yield "zero-filled", setting.measurement.zero_filled
+    for name in names:
+        trained = find_or_train(setting, name)
+        if trained.sampling not in measured:
+            measured[trained.sampling] = setting.measured(trained.sampling)
+            zero_filled = measured[trained.sampling].zero_filled
+            yield f"zero-filled ({_peculiar(trained.sampling)})", zero_filled
+        yield name, experiments.reconstruct(trained.model, measured[trained.sampling])
+
+
+def _peculiar(sampling: Sampling) -> str:
+    """What is not as in the setting's sampling, in words."""
+    found = [] if sampling.pattern == "lines" else [sampling.pattern]
+    found += [f"{k} {getattr(sampling, k):g}" for k in ("noise", "phase") if getattr(sampling, k)]
+    return ", ".join(found)
 
 
 def _check_table(path: Path) -> None:

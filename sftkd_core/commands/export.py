@@ -8,7 +8,8 @@ projector    (h, h)        ``consistency.line_projector(mask)``, so that one fil
 image        (b, 1, h, w)  the reconstruction
 
 b is free, h and w are fixed. Nothing in it is complex: the Fourier transform of whole lines is the
-projector's matrix product.
+projector's matrix product. So networks for another pattern than lines, or for images with phase,
+are refused.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from sftkd_core.commands import setting_of
 from sftkd_core.commands.models import check_model, find_or_train
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.errors import InputError
+from sftkd_core.sampling import Sampling
 
 TOLERANCE = 1e-4  # of images in [0, 1]
 CALIBRATION = 24  # slices that set the ranges of the int8 variant
@@ -46,7 +48,7 @@ def export(options: argparse.Namespace) -> None:
         raise InputError(f"output {path} is a folder; name a file in it")
     _check_packages()
     setting = setting_of(options)
-    check_model(setting, options.model)
+    _check_sampling(options.model, check_model(setting, options.model))
     height, width = options.size or (setting.dataset.size, setting.dataset.size)
     if not (min(height, width) >= 16 and max(height, width) <= 1024):
         raise InputError(f"size is {height} x {width}; choose between 16 and 1024 pixels a side")
@@ -198,6 +200,20 @@ class _Reader:
         part = self.measurement[self.next]
         self.next += 1
         return {name: value.numpy() for name, value in inputs_of(part).items()}
+
+
+def _check_sampling(name: str, sampling: Sampling) -> None:
+    """Raise ``InputError`` for a network that the file's inputs do not suit."""
+    if sampling.pattern != "lines":
+        what = f"another part of k-space (pattern {sampling.pattern!r}) than lines"
+    elif sampling.phase:
+        what = f"images with phase ({sampling.phase:g} rad)"
+    else:
+        return
+    raise InputError(
+        f"{name} learnt on {what}, which an ONNX file cannot be checked on here; choose a network "
+        "of lines and real images, such as student, or use this one from Python"
+    )
 
 
 def _check_packages() -> None:

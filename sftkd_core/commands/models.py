@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import nan
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sftkd_core import experiments, store
 from sftkd_core import models as networks
 from sftkd_core.errors import InputError
 from sftkd_core.hardware import pick_device
+from sftkd_core.sampling import Sampling
 from sftkd_core.settings import ALIASES, PLAN, Setting
 
 
@@ -22,11 +23,14 @@ class Trained:
 
     name          as it was asked for, or the entry's full name
     model         in evaluation mode, on its device
+    sampling      how to measure images for it: at the setting's acceleration, and with the pattern,
+                  noise and phase that it learnt with
     acceleration  that it was trained for; None where the record does not say
     """
 
     name: str
     model: nn.Module
+    sampling: Sampling
     acceleration: float | None
 
 
@@ -41,10 +45,14 @@ def models(options: argparse.Namespace) -> None:
     print(f"a model; so do the names of the plan: {', '.join([*PLAN, *ALIASES])}.")
 
 
-def check_model(setting: Setting, name: str) -> None:
-    """Raise ``InputError`` unless ``find_or_train`` will know the name; trains nothing."""
-    if not _planned(setting, name):
-        _entry_name(name)
+def check_model(setting: Setting, name: str) -> Sampling:
+    """How images are to be measured for the network of this name; trains nothing.
+
+    Raises ``InputError`` unless ``find_or_train`` will know the name, and for a damaged entry.
+    """
+    if _planned(name):
+        return setting.experiment(name).sampling
+    return _from_entry(_entry_name(name), setting).sampling
 
 
 def find_or_train(setting: Setting, name: str) -> Trained:
@@ -53,8 +61,8 @@ def find_or_train(setting: Setting, name: str) -> Trained:
     name  of the plan (or an alias); else of an entry in your store or of the shipped results, or
           the beginning of one entry's name
     """
-    if not _planned(setting, name):
-        return _from_entry(_entry_name(name), setting.device)
+    if not _planned(name):
+        return _from_entry(_entry_name(name), setting)
     experiment = setting.experiment(name)
     if not experiments.exists(experiment):
         data = setting.dataset.name
@@ -65,7 +73,7 @@ def find_or_train(setting: Setting, name: str) -> Trained:
             flush=True,
         )
     result = experiments.run(experiment, setting.device)
-    return Trained(name, result.model, setting.acceleration)
+    return Trained(name, result.model, experiment.sampling, setting.acceleration)
 
 
 def entries() -> dict[str, Path]:
@@ -77,15 +85,9 @@ def entries() -> dict[str, Path]:
     return found
 
 
-def _planned(setting: Setting, name: str) -> bool:
-    """Whether the plan has the name; what is wrong with a planned one is said when it is run."""
-    if name in ALIASES or name in setting.names:
-        return True
-    try:
-        setting.experiment(name)
-    except InputError:
-        return False
-    return True
+def _planned(name: str) -> bool:
+    """Whether the plan has the name."""
+    return name in PLAN or name in ALIASES
 
 
 def _entry_name(name: str) -> str:
@@ -104,7 +106,7 @@ def _entry_name(name: str) -> str:
     )
 
 
-def _from_entry(name: str, device: str) -> Trained:
+def _from_entry(name: str, setting: Setting) -> Trained:
     """A stored network: what it is stands in its record, which code trained it does not matter."""
     place = entries()[name]
     found = store._read(place, shipped=not _is_yours(place))
@@ -118,13 +120,20 @@ def _from_entry(name: str, device: str) -> Trained:
         model = networks.build(described["model"])
         model.load_state_dict(_own(weights, described["objective"]))
         acceleration = described["sampling"]["acceleration"]
+        sampling = _as_learnt(setting.sampling, described["sampling"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"entry {name} does not fit this version of the library ({type(error).__name__}); "
             "train it again"
         ) from None
-    model.to(pick_device(device), memory_format=torch.channels_last).eval()
-    return Trained(name, model, acceleration)
+    model.to(pick_device(setting.device), memory_format=torch.channels_last).eval()
+    return Trained(name, model, sampling, acceleration)
+
+
+def _as_learnt(sampling: Sampling, described: dict) -> Sampling:
+    """A sampling's lines with the pattern, noise and phase of a record; older ones have none."""
+    learnt = {f.name: described.get(f.name, f.default) for f in fields(Sampling)}
+    return replace(sampling, **{name: learnt[name] for name in ("pattern", "noise", "phase")})
 
 
 def _own(weights: dict[str, Tensor], objective: str) -> dict[str, Tensor]:

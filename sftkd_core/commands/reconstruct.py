@@ -7,7 +7,10 @@ on magnitudes, and see real images only.)
 k-space with missing lines is taken as it was measured. Its zero-filled magnitude, scaled by its
 maximum, goes into the network, and data consistency adds its real part, as the published code does.
 That is exact for a real image; a constant or column-wise phase commutes with missing rows and is
-removed first, exactly. What then remains imaginary the network does not see; its share is printed.
+removed first, exactly. What then remains imaginary only a complex network sees; its share is
+printed.
+
+A network that learnt on another pattern than lines has nothing to do here, and is refused.
 """
 
 import argparse
@@ -25,7 +28,9 @@ from sftkd_core.commands.panel import Panel
 from sftkd_core.consistency import Measurement, from_kspace, measure
 from sftkd_core.errors import InputError
 from sftkd_core.hardware import describe
+from sftkd_core.models.complex_cascade import ComplexCascade
 from sftkd_core.progress import Line
+from sftkd_core.sampling import Sampling
 from sftkd_core.scans import Scan, check_input, check_output, open_scan
 from sftkd_core.settings import Setting
 
@@ -37,7 +42,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     check_output(output, source)
     panel_path = _panel_path(options.panel)
     setting = setting_of(options)
-    check_model(setting, options.model)
+    _check_pattern(options.model, check_model(setting, options.model))
     scan = open_scan(source, options.dataset, options.order)
     mask = _mask(scan, setting, options.mask)
     print(f"{source}: {scan.note}; {scan.height} x {scan.width} pixels", flush=True)
@@ -86,9 +91,11 @@ class Report:
         if scan.has_phase and scan.measured is None:
             print("phase: left out; the magnitude is what is measured again and reconstructed")
         elif self.energy:
+            both = isinstance(trained.model, ComplexCascade)
             print(
                 f"phase: {self.imaginary / self.energy:.1%} of the central energy stays imaginary "
-                "after each column's phase is removed; the network sees the real part only"
+                "after each column's phase is removed; the network sees "
+                + ("both parts" if both else "the real part only")
             )
         for name, row in self.rows.items():
             psnr = np.array(row["psnr"])
@@ -202,6 +209,16 @@ def _mask(scan: Scan, setting: Setting, path: str | None) -> np.ndarray:
         )
     scan.measured = given  # some of its lines may be zero
     return given
+
+
+def _check_pattern(name: str, sampling: Sampling) -> None:
+    """Raise ``InputError`` for a network that learnt on anything but lines."""
+    if sampling.pattern != "lines":
+        raise InputError(
+            f"{name} learnt on another part of k-space (pattern {sampling.pattern!r}) than the "
+            "lines that are measured here; choose another --model, such as student; the command "
+            "evaluate tests this one as it was trained"
+        )
 
 
 def _warn_of_acceleration(trained: Trained, mask: np.ndarray) -> None:

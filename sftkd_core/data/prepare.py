@@ -148,8 +148,14 @@ def export_kdmri(
 
     Subjects to train on and those held out go to ``train``, the others to ``validation``: the
     paper's validation set is also its test set. Returns the paths of the files.
+
+    An earlier export is replaced file by file. Volumes of it that would stay are never removed, for
+    they may be somebody's own: beside them one subject could be both trained on and tested on, so
+    ``InputError`` is raised before anything is written.
     """
-    place = Path(data) if prepared.is_prepared(data) else prepared.place_of(str(data))
+    place = Path(data).expanduser()
+    if not prepared.is_prepared(place):
+        place = prepared.place_of(str(data))
     if not prepared.is_prepared(place):
         raise InputError(f"data {data} is not prepared; run: python -m sftkd_core prepare")
     manifest = prepared.read_manifest(place)
@@ -164,18 +170,34 @@ def export_kdmri(
     factor = acceleration if mask is None else chosen.size / chosen.sum()
     factor = round(factor) if abs(factor - round(factor)) < 0.1 else round(factor, 1)
     level = f"{factor:g}x"
-    root, paths = Path(folder).expanduser(), []
-    numbers = {"train": 0, "validation": 0}
-    for entry in manifest["subjects"]:
-        split = "validation" if entry["split"] == "test" else "train"
-        numbers[split] += 1
-        path = root / dataset / "cartesian" / split / f"acc_{level}" / f"{numbers[split]}.h5"
+    root = Path(folder).expanduser()
+    paths = _kdmri_paths(root / dataset / "cartesian", manifest["subjects"], level)
+    for path, entry in zip(paths, manifest["subjects"], strict=True):
         kdmri.write_file(path, prepared.read_subject(place, entry), chosen, level)
-        paths.append(path)
     mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
     full = np.broadcast_to(chosen[:, None] if chosen.ndim == 1 else chosen, shape)
     prepared.write_subject(mask_path, full.astype(np.float64))
     report(f"written: {len(paths)} volumes in {root / dataset}, their mask in {mask_path}")
+    return paths
+
+
+def _kdmri_paths(root: Path, entries: list[dict], level: str) -> list[Path]:
+    """A file for each entry; raises ``InputError`` where other volumes lie beside them."""
+    folders = {split: root / split / f"acc_{level}" for split in ("train", "validation")}
+    numbers, paths = dict.fromkeys(folders, 0), []
+    for entry in entries:
+        split = "validation" if entry["split"] == "test" else "train"
+        numbers[split] += 1
+        paths.append(folders[split] / f"{numbers[split]}.h5")
+    for folder in folders.values():
+        there = {*folder.glob("*.h5"), *folder.glob("*.hdf5")}
+        others = sorted(path.name for path in there.difference(paths))
+        if others:
+            more = ", ..." if len(others) > 3 else ""
+            raise InputError(
+                f"{folder} holds volumes that are not of this export ({', '.join(others[:3])}"
+                f"{more}), and would be mixed with it; remove them, or choose another folder"
+            )
     return paths
 
 

@@ -3,7 +3,7 @@
 k-space is orthonormal, ``numpy.fft.fft2(image, norm="ortho")``, with its zero frequency in the
 corner; or in the centre, then of a centred image, ``fftshift(fft2(ifftshift(image)))`` as fastMRI
 stores it. Where the larger values are says which. Lines that are zero in every slice are taken for
-not measured; they may be rows or columns.
+not measured; they may be rows or columns, but not both.
 """
 
 import io
@@ -199,7 +199,7 @@ def _open_kspace(source: Source, what: str, order: str) -> ArrayScan:
     centred = _is_centred(source.path, rows, columns, order)
     place = "centre" if centred else "corner"
     note = f"k-space ({what}), zero frequency in the {place}: {source.shape[0]} slices"
-    lines, by_columns = _lines(rows > 0, columns > 0)
+    lines, by_columns = _lines(source.path, rows > 0, columns > 0)
     if lines is None:
         return _scan(source, note, centred=centred)
     note += f", {lines.sum()} of {len(lines)} {'columns' if by_columns else 'rows'} measured"
@@ -252,9 +252,22 @@ def _is_centred(path: Path, rows: np.ndarray, columns: np.ndarray, order: str) -
     return near_centre[0]
 
 
-def _lines(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray | None, bool]:
-    """Which lines were measured in the file's order, or None for all; whether they are columns."""
+def _lines(path: Path, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray | None, bool]:
+    """Which lines were measured in the file's order, or None for all; whether they are columns.
+
+    Along the axis that lacks fewer, a single zero line counts as measured: a Nyquist frequency that
+    a scanner or a simulation leaves out, or chance. More of them are no chance but a zero border (a
+    partial echo, zero-filled interpolation) or a pattern in two dimensions. What was not measured
+    there would count as measured zeros, so this raises ``InputError``.
+    """
     if rows.all() and columns.all():
         return None, False
-    by_columns = bool((~columns).sum() > (~rows).sum())
+    no_rows, no_columns = int((~rows).sum()), int((~columns).sum())
+    if min(no_rows, no_columns) > 1:
+        raise InputError(
+            f"k-space of {path} is zero in {no_rows} of {len(rows)} rows and in {no_columns} of "
+            f"{len(columns)} columns, but only one of both may lack lines; crop the zero border "
+            "along the axis that was fully sampled, the zero frequency staying in its place"
+        )
+    by_columns = no_columns > no_rows
     return masks.check_mask(columns if by_columns else rows), by_columns
