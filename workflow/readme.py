@@ -47,7 +47,8 @@ def evaluate(settings: list[Setting]) -> pd.DataFrame:
 def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
     """The Markdown between the markers; ``slices`` as ``evaluate`` returns them."""
     seeds = [setting.seed for setting in settings]
-    about = experiments.find(settings[0].experiment("student"), "cpu").provenance
+    about = [experiments.find(s.experiment("student"), "cpu").provenance for s in settings]
+    places = {f"{one['hardware']} in {one['precision']}" for one in about}
     first = slices[(slices["name"] == "student") & (slices["seed"] == seeds[0])]
     means = slices.groupby(["name", "seed"], sort=False)["psnr"].mean()
     head = " | ".join(f"seed {seed}" for seed in seeds)
@@ -76,7 +77,7 @@ def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
     lines += [
         "",
         f"That is {len(seeds)} seeds at a small size; the book shows how to look further. "
-        f"Trained on {about['hardware']} in {about['precision']}; each record in "
+        f"Trained on {' or '.join(sorted(places, reverse=True))}; each record in "
         "`results/` has its commit. Intervals: Student's t on the means of the seeds.",
     ]
     return "\n".join(lines)
