@@ -19,13 +19,13 @@ def remembered(
     images: torch.Tensor,
     measured: torch.Tensor,
     compute: Callable[[], pd.DataFrame],
-    code: str = "",
+    also: str = "",
 ) -> pd.DataFrame:
     """``compute()``, or what it returned before for these very weights, images and k-space.
 
-    code  fingerprint of the network's code: what it does with its weights
+    also  what else decides the table: the fingerprint of the network's code, subjects' names
     """
-    digest = hashlib.sha256(f"{store.code_fingerprint(CODE)} {code}".encode())
+    digest = hashlib.sha256(f"{store.code_fingerprint(CODE)} {also}".encode())
     for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

@@ -257,8 +257,8 @@ class Setting:
             return metrics.table(images, target.images, target.subjects)
 
         kspace = torch.view_as_real(measurement.kspace)
-        table = evaluations.remembered(weights, target.images, kspace, compute, code)
-        return table.assign(subject=list(target.subjects))  # the same images may have other names
+        also = "\n".join((code, *target.subjects))  # the same images may have other names
+        return evaluations.remembered(weights, target.images, kspace, compute, also)
 
 
 def _place(data: str) -> str:
