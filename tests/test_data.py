@@ -279,6 +279,17 @@ def test_the_content_of_a_folder_counts(tmp_path, values):
     assert Dataset(str(tmp_path)).fingerprint() != before
 
 
+def test_the_folders_that_name_subjects_count(tmp_path, values):
+    """The same files under other subjects are another split."""
+    places = [tmp_path / f"s{number}" / "T1.nii" for number in range(3)]
+    for number, place in enumerate(places):
+        place.parent.mkdir()
+        write(place, values + number)
+    before = Dataset(str(tmp_path)).fingerprint()
+    places[1].parent.rename(tmp_path / "s1-again")
+    assert Dataset(str(tmp_path)).fingerprint() != before
+
+
 def test_too_few_volumes_and_strange_names_are_refused(tmp_path, values):
     write(tmp_path / "only.nii", values)
     with pytest.raises(InputError, match="holds 1 NIfTI"):

@@ -143,7 +143,8 @@ class Dataset:
         """A hash of what the subjects are made from.
 
         The phantoms' version; the manifest's checksums of prepared data; else the files' bytes,
-        which are read once a process for as long as size and time of a file stay the same.
+        which are read once a process for as long as size and time of a file stay the same, and
+        their places in the folder, which name the subjects and may name their split.
         """
         if self.synthetic:
             return f"phantoms {PHANTOM_VERSION}"
@@ -154,7 +155,8 @@ class Dataset:
             paths = [path for source in kdmri.find(self._place).sources for path in source.files]
         digest = hashlib.sha256()
         for path in paths:
-            digest.update(path.name.encode() + b"\0" + _digest(path))
+            inside = path.name if self.is_volume else path.relative_to(self._place).as_posix()
+            digest.update(inside.encode() + b"\0" + _digest(path))
         return digest.hexdigest()[:16]
 
     def _synthetic(self, split: str) -> list[Volume]:
