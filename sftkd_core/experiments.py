@@ -179,6 +179,17 @@ class Experiment:
         """The experiments that this one builds on, in the order in which to run them."""
         return [e for e in (self.teacher, self.initial, self.paraphraser) if e is not None]
 
+    def lengthened(self, factor: int) -> "Experiment":
+        """The same with ``factor`` times the epochs, and so is all that it builds on."""
+        if not isinstance(factor, int) or factor < 1:
+            raise InputError(f"factor is {factor!r}; pass a whole number >= 1")
+        earlier = {"teacher": self.teacher, "initial": self.initial}
+        return replace(
+            self,
+            schedule=replace(self.schedule, epochs=factor * self.schedule.epochs),
+            **{role: e.lengthened(factor) for role, e in earlier.items() if e},
+        )
+
     @property
     def key(self) -> str:
         """A hash of everything above, the same in every process and on every machine.

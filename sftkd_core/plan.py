@@ -136,6 +136,11 @@ def experiment(setting: Setting, name: str) -> Experiment:
 Named = dict[str, Callable[[], Experiment]]
 
 
+def _longer(alone: Callable[[], Experiment]) -> Callable[[], Experiment]:
+    """A control without a teacher that has the epochs of both phases."""
+    return lambda: alone().lengthened(2)
+
+
 def _family(prefix: str, suffix: str, teacher: str, student: str, common: dict, start=True, **sft):
     """Teacher, SFT teacher, student, KD and SFT-KD by attention transfer of two networks."""
 
@@ -173,17 +178,12 @@ def _spine(setting: Setting) -> Named:
     joint = own["sft-teacher"]
     return own | {
         "sft-kd-random": lambda: setting.distil("at", "sft-teacher"),
-        "student-long": lambda: Experiment("reconstruct", "D3C5", **_both_phases(common)),
+        "student-long": _longer(own["student"]),
         "student-twice": lambda: Experiment(
             "reconstruct", "D3C5", initial=own["student"](), **common
         ),
         "sft-finetuned": lambda: Experiment("reconstruct", "D3C5", initial=joint(), **common),
     }
-
-
-def _both_phases(common: dict) -> dict:
-    schedule = common["schedule"]
-    return {**common, "schedule": replace(schedule, epochs=2 * schedule.epochs)}
 
 
 def _methods(setting: Setting) -> Named:
@@ -200,12 +200,10 @@ def _methods(setting: Setting) -> Named:
 
 
 def _compression(setting: Setting) -> Named:
-    def long(student):
-        return lambda: Experiment("reconstruct", student, **_both_phases(setting.common))
-
-    named = {f"student-long-{student}": long(student) for student in COMPRESSED}
+    named = {}
     for student in COMPRESSED:
-        named |= _family("", f"-{student}", "D5C5", student, setting.common)
+        own = _family("", f"-{student}", "D5C5", student, setting.common)
+        named |= own | {f"student-long-{student}": _longer(own[f"student-{student}"])}
     return named
 
 
@@ -274,10 +272,10 @@ def _released(setting: Setting) -> Named:
 
 def _phase(setting: Setting) -> Named:
     common = {**setting.common, "sampling": replace(setting.sampling, phase=PHASE)}
-    long = _both_phases(common)
-    return _family("phase-", "", "D5C5-complex", "D3C5-complex", common) | {
+    own = _family("phase-", "", "D5C5-complex", "D3C5-complex", common)
+    return own | {
         "phase-student-real": lambda: Experiment("reconstruct", "D3C5", **common),
-        "phase-student-long": lambda: Experiment("reconstruct", "D3C5-complex", **long),
+        "phase-student-long": _longer(own["phase-student"]),
     }
 
 
@@ -302,8 +300,7 @@ def _resolution(setting: Setting) -> Named:
     for method in RESOLUTION_METHODS:
         own[f"sr-kd-{method}"] = distilled(method, alone, None)
         own[f"sr-sft-kd-{method}"] = distilled(method, joint, joint)
-    long = _both_phases(common)
     return own | {
-        "sr-student-long": lambda: Experiment("reconstruct", student, **long),
+        "sr-student-long": _longer(own["sr-student"]),
         "sr-sft-finetuned": lambda: Experiment("reconstruct", student, initial=joint(), **common),
     }

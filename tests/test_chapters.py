@@ -118,6 +118,17 @@ class TestForm:
         defaults = {"profile": "quick", "data": data, "acceleration": 4, "seed": 0}
         assert {key: assigned[key] for key in SHARED} == {**defaults, "device": "auto"}
 
+    def test_one_number_may_stand_for_a_list_of_numbers(self, path):
+        """papermill turns ``-p seeds 3`` into a number."""
+        (cell,) = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
+        code = "\n".join(c.source for c in code_cells(path))
+        for node in ast.parse(cell.source).body:
+            name, value = node.targets[0].id, ast.literal_eval(node.value)
+            if name in ("seeds", "accelerations", "shares"):
+                assert isinstance(value, str)
+                assert re.search(rf"\bstr\({name}\b", code)
+                assert not re.search(rf"\b{name}\.split", code)
+
     def test_a_reader_finds_what_every_chapter_has(self, path):
         text = prose(path)
         first = source(path).cells[0].source

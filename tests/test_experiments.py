@@ -627,6 +627,21 @@ def test_two_phases_of_the_plan():
     assert friendly.initial == friendly.teacher == setting.experiment("sft-teacher")
 
 
+def test_a_longer_experiment_builds_on_longer_ones():
+    short = Setting("quick").experiment("sft-kd-ft")
+    long, epochs = short.lengthened(3), short.schedule.epochs
+    assert [e.schedule.epochs for e in (long, *long.earlier)] == [3 * epochs] * 3 + [15]
+    assert long.paraphraser.teacher == long.initial == short.initial.lengthened(3)
+    assert replace(long.initial, schedule=short.schedule) == short.initial
+    assert short.lengthened(1) == short
+
+
+@pytest.mark.parametrize("factor", [0, -1, 1.5, "2"])
+def test_a_factor_that_is_no_whole_number_is_refused(factor):
+    with pytest.raises(InputError, match=r"factor is .*; pass a whole number"):
+        experiment().lengthened(factor)
+
+
 def test_the_plan_names_fair_controls():
     setting = Setting("smoke")
     plan = {name: setting.experiment(name) for name in PLAN}
