@@ -138,8 +138,11 @@ class Experiment:
             raise InputError("give the KD term a weight or a share, not both")
         for name in ("weight", "share"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < inf:
+            if value is None:
+                continue
+            if not 0 < value < inf:
                 raise InputError(f"{name} is {value}; it must be a positive number")
+            object.__setattr__(self, name, float(value))  # 3 and 3.0 are one experiment
         if self.method is not None:
             smallest = self.row.smallest
             if self.schedule.batch < smallest:

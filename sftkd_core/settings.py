@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite, nan
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,23 @@ class Setting:
         return evaluations.remembered(weights, target.images, kspace, compute, also)
 
 
+def numbers(value: str | float) -> list[int | float]:
+    """The numbers of a parameter: of "0 1 2" three, of "0.3" or 3 one, of "" none.
+
+    (papermill passes a single number as a number.) Raises ``InputError`` for anything else.
+    """
+    found = []
+    for word in str(value).split():
+        try:
+            number = float(word)
+        except ValueError:
+            number = nan
+        if not isfinite(number):
+            raise InputError(f'{value!r} is no list of numbers; write it as in "0 1 2"')
+        found.append(int(number) if number.is_integer() else number)
+    return found
+
+
 def _place(data: str) -> str:
     """The name of a data set as it is; one spelling of a path, which never is such a name."""
     names = (*PHANTOMS, *SHORT_NAMES)
@@ -275,4 +293,4 @@ def _place(data: str) -> str:
     return os.path.join(os.curdir, path) if path in names else path
 
 
-__all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting"]
+__all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting", "numbers"]

@@ -126,7 +126,7 @@ class TestForm:
             name, value = node.targets[0].id, ast.literal_eval(node.value)
             if name in ("seeds", "accelerations", "shares"):
                 assert isinstance(value, str)
-                assert re.search(rf"\bstr\({name}\b", code)
+                assert re.search(rf"\bnumbers\({name}\b", code)
                 assert not re.search(rf"\b{name}\.split", code)
 
     def test_a_reader_finds_what_every_chapter_has(self, path):

@@ -25,7 +25,7 @@ from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Sampling, Schedule
 from sftkd_core.plan import PHASE
-from sftkd_core.settings import METHOD_NAMES, PLAN, PROFILES, Setting
+from sftkd_core.settings import METHOD_NAMES, PLAN, PROFILES, Setting, numbers
 
 
 def entry(home, wanted):
@@ -287,6 +287,11 @@ def test_shipped_results_serve_where_nothing_was_run(home, monkeypatch, tmp_path
     assert experiments.find(wanted) is None  # SFTKD_SHIPPED=no in tests
     monkeypatch.setenv("SFTKD_SHIPPED", "yes")
     assert same(weights_of(experiments.find(wanted)), before)
+
+
+def test_a_share_or_weight_has_one_key_however_it_is_written():
+    for name in ("share", "weight"):
+        assert replace(AT, **{name: 3}).key == replace(AT, **{name: 3.0}).key
 
 
 def test_a_field_at_its_default_changes_no_key():
@@ -691,6 +696,20 @@ def test_a_path_is_no_name_of_a_data_set(given, tmp_path, monkeypatch):
     assert Setting("smoke", setting.data) == setting
     with pytest.raises(InputError, match="holds 0 NIfTI volumes"):
         setting.dataset.load("test")
+
+
+def test_a_parameter_holds_numbers_or_one():
+    assert numbers("0 1 2") == [0, 1, 2]
+    assert numbers("0.1 3") == [0.1, 3]
+    assert numbers(3) == numbers("3") == [3]
+    assert numbers("") == []
+    assert type(numbers("3.0")[0]) is int  # a seed by the name of 3.0
+
+
+@pytest.mark.parametrize("given", ["one", "0, 1", "nan", "1 inf", None])
+def test_a_parameter_without_numbers_is_named(given):
+    with pytest.raises(InputError, match="is no list of numbers; write it as in"):
+        numbers(given)
 
 
 def test_a_path_has_one_spelling(tmp_path, monkeypatch):
