@@ -29,19 +29,35 @@ PAIRS = [
     ("distillation against fine-tuning alone", "sft-kd", "sft-finetuned"),
     ("distillation from the plain teacher against none", "kd", "student"),
 ]
+FACTOR, LONGER = 3, ("sft-kd", "student-long")  # what is compared once more, trained for longer
 
 
 def evaluate(settings: list[Setting]) -> pd.DataFrame:
     """Every slice of every experiment of the spine; an error where one is not shipped."""
+    wanted = {(s, name): s.experiment(name) for s in settings for name in CAST}
+    longer = {(s, name): wanted[s, name].lengthened(FACTOR) for s in settings for name in LONGER}
     missing = [
-        f"{name} (seed {setting.seed})"
-        for setting in settings
-        for name in CAST
-        if not experiments.exists(setting.experiment(name))
+        f"{name} (seed {setting.seed}, {e.schedule.epochs} epochs)"
+        for group in (wanted, longer)
+        for (setting, name), e in group.items()
+        if not experiments.exists(e)
     ]
     if missing:
         raise SystemExit(f"error: no results of {', '.join(missing)}; train them first")
     return grid.evaluate(settings, ["zero-filled", *CAST])
+
+
+def at_length(settings: list[Setting]) -> str:
+    """The method against the control of equal training, both trained for longer."""
+    tables = [
+        pd.concat(
+            s.evaluate(s.experiment(name).lengthened(FACTOR)).assign(seed=s.seed) for s in settings
+        )
+        for name in LONGER
+    ]
+    epochs = FACTOR * settings[0].experiment("student").schedule.epochs
+    found = verdict(*LONGER, significance.paired(*tables))
+    return f"- the same after {epochs} epochs a phase instead of {epochs // FACTOR}: {found}."
 
 
 def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
@@ -73,7 +89,9 @@ def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
         found[label] = verdict(a, b, v)
         row = " | ".join(f"{mean:+.2f}" for mean in v.by_seed)
         lines.append(f"| {label} ({a} − {b}) | {row} | {v.low:+.2f} to {v.high:+.2f} |")
-    lines += ["", "In words:", "", *(f"- {label}: {text}." for label, text in found.items())]
+    told = [f"- {label}: {text}." for label, text in found.items()]
+    told.insert(2, at_length(settings))
+    lines += ["", "In words:", "", *told]
     lines += [
         "",
         f"That is {len(seeds)} seeds at a small size; the book shows how to look further. "
