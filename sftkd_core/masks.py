@@ -67,7 +67,7 @@ def central_mask(height: int, width: int, factor: float = 4) -> np.ndarray:
     """The low frequencies in both directions: what a scan of lower resolution measures.
 
     Kept are ``floor(height / factor)`` rows and ``floor(width / factor)`` columns around the zero
-    frequency, the central 64 x 64 of 256 x 256 at ``factor`` 4 (Appendix B of the paper). Images
+    frequency, the central 64 x 64 of 256 x 256 at ``factor`` 4, for super-resolution. Images
     from it keep their size and lose their detail.
 
     Returns ``(height, width)`` bool, un-shifted. Raises ``InputError`` as ``line_count`` does, and

@@ -162,8 +162,8 @@ class Comparison:
     mean       over slices
     low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
                rather than too narrow where subjects hardly differ)
-    p_slices   two-sided Wilcoxon signed-rank test on slices (the paper's), which takes the slices
-               of one subject for independent
+    p_slices   two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
+               the slices of one subject for independent
     p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
     """
 

@@ -183,12 +183,22 @@ TABLE_9 = {
 }
 
 
-def reported(dataset: str, acceleration: float) -> dict[str, tuple[float, float]]:
+# Data of the book -> the data set of the paper that they are, or that a phantom stands in for.
+DATASETS = {"brain": "brain", "mrbrains": "brain", "cardiac": "cardiac", "acdc": "cardiac"}
+
+
+def dataset(data: str) -> str | None:
+    """ "brain" or "cardiac": which of the paper's columns data belong to; None for other data."""
+    return DATASETS.get(data)
+
+
+def reported(data: str, acceleration: float) -> dict[str, tuple[float, float]]:
     """PSNR and SSIM of the paper by the book's names of experiments; {} where it has none.
 
-    "sft-kd-random" is known for the brain at 4x only (Table 5).
+    data: a phantom or a data set by its short name. "sft-kd-random" is known for the brain at 4x
+    only (Table 5).
     """
-    table = TABLE_1.get((dataset, acceleration))
+    table = TABLE_1.get((dataset(data), acceleration))
     if table is None:
         return {}
     values = {
@@ -201,7 +211,7 @@ def reported(dataset: str, acceleration: float) -> dict[str, tuple[float, float]
     }
     for method in ("fitnets", "sp", "fsp", "cc"):
         values |= {f"kd-{method}": table[method][:2], f"sft-kd-{method}": table[method][2:]}
-    if (dataset, acceleration) == ("brain", 4):
+    if (dataset(data), acceleration) == ("brain", 4):
         values["sft-kd-random"] = (
             TABLE_5["sft-kd-random"]["psnr"],
             TABLE_5["sft-kd-random"]["ssim"],

@@ -52,7 +52,8 @@ class Verdict:
     low, high   95 % interval over seeds: Student's t on the seeds' means; infinite for one seed
     by_seed     the mean of each seed
     p_subjects  two-sided Wilcoxon signed-rank test on the means of subjects
-    p_slices    the same on slices (the paper's), which takes slices of a subject for independent
+    p_slices    the same on slices (presumably the paper's), which takes slices of a subject for
+                independent
     effect      rank-biserial correlation of the subjects' means
     subjects    how many there are; one that recurs under several seeds, as scans do, counts once,
                 with its differences averaged over them (phantoms are new for each seed)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sftkd_core import models, paper
+from sftkd_core.data import PHANTOMS, SHORT_NAMES
 from sftkd_core.settings import PLAN
 
 TEXT = Path(__file__).parents[2] / "shared" / "paper.txt"
@@ -92,6 +93,13 @@ def test_reported_by_our_names():
     assert paper.reported("brain", 4)["sft-kd"] == (40.07, 0.9789)
     assert "sft-kd-random" not in paper.reported("cardiac", 5)
     assert paper.reported("brain", 8) == {}
+
+
+def test_scans_of_the_papers_own_data_stand_beside_its_numbers():
+    assert set(paper.DATASETS) <= {*PHANTOMS, *SHORT_NAMES}
+    assert paper.reported("mrbrains", 4) == paper.reported("brain", 4)
+    assert paper.reported("acdc", 5) == paper.reported("cardiac", 5)
+    assert paper.reported("calgary", 4) == paper.reported("/scans/brain", 4) == {}
 
 
 def lines(start: str, stop: str) -> list[list[str]]:
