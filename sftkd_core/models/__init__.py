@@ -1,6 +1,7 @@
 """Networks: teachers and students in stages, and what the paper compares them with."""
 
 from functools import lru_cache
+from math import inf
 
 import torch
 
@@ -77,8 +78,15 @@ def check_name(name: str) -> None:
 
 @lru_cache(maxsize=32)
 def structure(name: str) -> str:
-    """A network's layers in words, for the fingerprint of its results."""
-    return str(build(name, 0))
+    """A network's layers in words, for the fingerprint of its results.
+
+    With the data consistency of each stage that has another than the usual one: no layer shows it.
+    """
+    network = build(name, 0)
+    stages = {where: part for where, part in network.named_modules() if hasattr(part, "lam")}
+    found = {where: (part.lam, getattr(part, "form", None)) for where, part in stages.items()}
+    unusual = {where: one for where, one in found.items() if one != (inf, None)}
+    return f"{network} {unusual}" if unusual else str(network)
 
 
 @lru_cache(maxsize=32)
@@ -86,8 +94,7 @@ def source_files(name: str) -> frozenset[str]:
     """The files of this package that define a network, for the fingerprint of its results."""
     package = __name__.partition(".")[0]
     network = build(name, 0)
-    modules = {type(module).__module__ for module in network.modules()}
-    modules |= {base.__module__ for base in type(network).__mro__}
+    modules = {base.__module__ for part in network.modules() for base in type(part).__mro__}
     modules.add(f"{package}.models.thin")
     own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
     return frozenset(f"{name.replace('.', '/')}.py" for name in own)
