@@ -7,6 +7,7 @@ import sysconfig
 import zipfile
 
 import pytest
+import run_chapter
 from chapters import CHAPTERS, ROOT, name, smoke_home
 
 
@@ -51,8 +52,15 @@ def test_the_library_comes_from_the_wheel(elsewhere):
     assert run.stdout.startswith(str(place)), run
 
 
+# nothing that a chapter asserts may hold for one setting only: `make test` ran them at the defaults
+VARIANTS = [
+    {"data": "cardiac", "acceleration": 3, "seed": 1},
+    {"acceleration": 2.5, "seed": 2},
+]
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)
-def test_a_chapter_runs_alone(path, elsewhere, tmp_path):
+def test_a_chapter_runs_alone_and_with_other_parameters(path, elsewhere, tmp_path):
     _, python, _ = elsewhere
     folder = tmp_path / "empty"
     folder.mkdir()
@@ -61,9 +69,12 @@ def test_a_chapter_runs_alone(path, elsewhere, tmp_path):
     environment |= {"SFTKD_HOME": str(smoke_home()), "OMP_NUM_THREADS": "1"}
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter"}
     command = [python, "-m", "papermill", "--no-progress-bar", path.name, "../out.ipynb"]
+    parameters = {"profile": "smoke", **VARIANTS[CHAPTERS.index(path) % len(VARIANTS)]}
+    words = [word for k, v in parameters.items() for word in ("-p", k, str(v))]
     run = subprocess.run(
-        [*command, "-p", "profile", "smoke", "--execution-timeout", "300"],
+        [*command, *words, "--execution-timeout", "300"],
         cwd=folder, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     assert [p.name for p in folder.iterdir()] == [path.name]
+    run_chapter.check_order(run_chapter.read(tmp_path / "out.ipynb"), path)

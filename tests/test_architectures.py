@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, interpolate, max_pool2d, pad, relu
 from sftkd_core import masks, models, sft
 from sftkd_core.consistency import data_consistency, measure
 from sftkd_core.errors import InputError
-from sftkd_core.models import DCRDN, VDSR, DCUNet, MACReconNet, ResidualCNN, Staged, UNet
+from sftkd_core.models import DCRDN, VDSR, DCUNet, MACReconNet, ResidualCNN, Staged, UNet, thin
 from sftkd_core.models.mac import acceleration
 from sftkd_core.models.unet import UNetBlock
 
@@ -203,6 +203,33 @@ def test_reduced_precision_and_channels_last(name):
     normalised = name in ("DC-UNet", "UNet", "DAGAN")
     assert 0 < error < (0.4 if normalised else 0.05) * change
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 9, 7), (1, 5, 16, 12)])
+def test_a_thin_convolution_has_the_gradients_of_an_ordinary_one(shape):
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(shape[1], 1, 3, padding=1), torch.randn(shape, requires_grad=True)
+    pull = torch.randn(shape[0], 1, *shape[2:]).bfloat16().float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours, ordinary = thin.convolve(layer, x), layer(x)
+    assert "_ToOne" in type(ours.grad_fn).__name__
+    pairs = [
+        torch.autograd.grad(y.float(), [x, layer.weight, layer.bias], pull)
+        for y in (ours, ordinary)
+    ]
+    for a, b in zip(*pairs, strict=True):
+        assert (a - b).norm() < 0.02 * b.norm()
+
+
+def test_networks_that_compute_otherwise_have_another_structure():
+    assert len({models.structure(name) for name in models.NAMES}) == len(models.NAMES)
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_a_network_rests_on_every_class_of_its_modules(name):
+    bases = {b.__module__ for m in models.build(name, 0).modules() for b in type(m).__mro__}
+    own = {b.partition(".")[2] for b in bases if b.startswith("sftkd_core.")}
+    assert {f"{b.replace('.', '/')}.py" for b in own} <= models.source_files(name)
 
 
 # data consistency ----------------------------------------------------------------------------

@@ -2,14 +2,12 @@
 
 import ast
 import json
-import os
 import re
 import statistics
-import subprocess
 import sys
 
 import pytest
-from chapters import CHAPTERS, ROOT, SHARED, name, smoke_home, source
+from chapters import CHAPTERS, ROOT, SHARED, name, source
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
@@ -205,23 +203,3 @@ def test_it_ran_at_smoke_with_this_source(path):
         if "text/plain" in output.get("data", {})
     ]  # fmt: skip
     assert not [text[:80] for text in shown if "Result(experiment=" in text]
-
-
-VARIANTS = {
-    "cardiac": {"data": "cardiac", "acceleration": 3, "seed": 1},
-    "fraction": {"acceleration": 2.5, "seed": 2},
-}
-
-
-@pytest.mark.parametrize("path", CHAPTERS, ids=name)
-def test_it_runs_with_other_parameters(path, tmp_path, monkeypatch):
-    """Nothing a chapter asserts may hold for one setting only."""
-    monkeypatch.setenv("SFTKD_HOME", str(smoke_home()))
-    variant = list(VARIANTS.values())[CHAPTERS.index(path) % len(VARIANTS)]
-    parameters = [w for k, v in variant.items() for w in ("-p", k, str(v))]
-    command = [sys.executable, ROOT / "workflow/run_chapter.py", path, tmp_path / "out.ipynb"]
-    run = subprocess.run(
-        [*command, "-p", "profile", "smoke", *parameters, "--timeout", "300"],
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-2000:]

@@ -244,6 +244,13 @@ def test_an_evaluation_is_remembered_for_its_weights_images_and_code(home):
             evaluations.remembered({}, images, images, compute, code)
     assert len(asked) == 3
     assert "computed again" in str(said[0].message)
+    other = images + 1
+    cases = [({"w": images}, images, images), ({"w": other}, images, images)]
+    cases += [({"w": images}, other, images), ({"w": images}, images, other)]
+    for count, case in enumerate(cases, 4):
+        for _ in range(2):
+            evaluations.remembered(*case, compute, "three")
+            assert len(asked) == count
 
 
 def test_weights_that_no_longer_fit_are_taken_for_absent(home):

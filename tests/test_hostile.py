@@ -86,7 +86,9 @@ def fastmri_file() -> bytes:
 
 
 def weights() -> dict:
-    return {"a.weight": torch.randn(2, 1, 3, 3), "a.bias": torch.zeros(2)}
+    """The same in each call, so that a record and its weights belong together."""
+    draw = torch.Generator().manual_seed(0)
+    return {"a.weight": torch.randn(2, 1, 3, 3, generator=draw), "a.bias": torch.zeros(2)}
 
 
 def checkpoint_file(archive=True) -> bytes:
@@ -124,21 +126,20 @@ def read_prepared(folder: Path) -> None:
     dataset.load("test")
 
 
-def read_acdc(folder: Path) -> None:
-    for source in acdc.find(folder).sources:
-        source.read()
+def read_acdc(folder: Path) -> list:
+    return [source.read() for source in acdc.find(folder).sources]
 
 
-def read_fastmri(folder: Path) -> None:
-    for source in fastmri.find(folder).sources:
-        source.read()
+def read_fastmri(folder: Path) -> list:
+    return [source.read() for source in fastmri.find(folder).sources]
 
 
-def read_store(folder: Path) -> None:
+def read_store(folder: Path) -> tuple | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = store.find("entry", "code")
     assert found is None or isinstance(found[0], dict)
+    return found
 
 
 INFO = b"ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n"
@@ -648,3 +649,19 @@ def test_absurd_headers_are_refused_or_read(tmp_path_factory, shape, code, slope
         message = str(error)
     assert "\n" not in message
     assert torch.isfinite(images).all()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whole_seed_files_are_read(name, tmp_path, home, monkeypatch):
+    """A reader that refuses everything would pass all of the above."""
+    monkeypatch.setattr(fastmri, "SIZE", 24)
+    _, target, seeds, others, read = READERS[name]
+    folder = home if name.startswith("store") else tmp_path
+    for content in seeds():
+        rest = {path: make() for path, make in others.items()}
+        for path, payload in {target: content, **rest}.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(payload)
+        found = read(folder)
+        assert found is not None or read is read_prepared  # which returns nothing
+        assert not isinstance(found, list) or found

@@ -116,3 +116,13 @@ def test_check_mask():
         masks.check_mask(np.array(["a"]))
     with pytest.raises(InputError, match="shape"):
         masks.check_mask(np.ones((2, 2, 2)))
+
+
+def test_the_comb_is_even_and_slides():
+    still, slid = (
+        np.fft.fftshift(masks.equispaced_mask(240, 4, 10, offset=offset)) for offset in (0, 0.5)
+    )
+    outer = np.r_[still[:115], still[125:]]  # 50 lines of 230
+    assert set(np.diff(np.flatnonzero(outer))) == {4, 5}
+    assert slid.sum() == still.sum()
+    assert (slid != still).any()

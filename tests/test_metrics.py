@@ -101,6 +101,11 @@ def test_table_and_volumes(pair):
     assert rows.ssim[2] == pytest.approx(metrics.ssim(*pair, reduction="slice")[2].item())
     volumes = metrics.by_volume(*pair, ["a", "a", "b"])
     assert volumes.psnr[1] == pytest.approx(rows.psnr[2])
+    image, target = pair
+    for name in ("psnr", "ssim", "vif", "mse"):
+        whole = getattr(metrics, name)(image[:2], target[:2], reduction="volume").item()
+        assert volumes[name][0] == pytest.approx(whole)
+    assert volumes.psnr[0] < rows.psnr[:2].mean() - 1e-9  # the mean error, then the logarithm
     assert list(volumes.slices) == [2, 1]
 
 

@@ -71,6 +71,8 @@ def test_intervals_are_filled_where_they_leave_out_zero():
     axis = plots.intervals(pair, "dB").axes[0]
     dots = [line for line in axis.lines if line.get_marker() == "o"]
     assert [dot.get_markerfacecolor() for dot in dots] == [plots.COLOURS[0], "white"]
+    bars = [line.get_xdata().tolist() for line in axis.lines if line.get_marker() == "|"]
+    assert bars == [[0.1, 0.3], [-0.1, 0.3]]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["clear", "open"]
 
 
@@ -123,3 +125,11 @@ def test_explore_moves_in_a_live_kernel(shown):
 def test_explore_draws_between_1_and_64_figures(values):
     with pytest.raises(InputError, match="between 1 and 64"):
         plots.explore(draw, "A bar.", height=values)
+
+
+def test_the_enlarged_square_is_the_framed_one():
+    target = torch.rand(32, 40, generator=torch.Generator().manual_seed(0))
+    axis = plots.gallery({"target": target}, zoom=(4, 20, 8)).axes[0]
+    (inset,) = axis.child_axes
+    np.testing.assert_array_equal(inset.get_images()[0].get_array(), target[4:12, 20:28])
+    assert axis.patches[0].get_xy() == (20, 4)

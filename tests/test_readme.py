@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from sftkd_core.data import Dataset
 from sftkd_core.experiments import Experiment, Sampling, Schedule
@@ -24,6 +27,22 @@ def test_results_in_the_readme_are_those_of_the_shipped_networks(home):
         capture_output=True, text=True, env=environment,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(("pattern", "new"), [
+    (r"\(-(0\.0\d\d) dB", r"(+\1 dB"),
+    (r"is behind", "is ahead of"),
+    (r"Tested on \d+", "Tested on 9"),
+    (r"\+0\.16", "+0.18"),
+])  # fmt: skip
+def test_a_readme_that_says_something_else_is_noticed(pattern, new, monkeypatch, capsys):
+    changed = re.sub(pattern, new, readme.said(), count=1)
+    assert changed != readme.said()
+    monkeypatch.setattr(readme, "computed", readme.said)
+    assert readme.compare() == 0
+    monkeypatch.setattr(readme, "computed", lambda: changed)
+    assert readme.compare() == 1
+    assert "but the results are" in capsys.readouterr().err
 
 
 def rebuilt(described: dict) -> Experiment:
@@ -58,7 +77,5 @@ def test_every_chapter_finds_its_networks_shipped():
 
 
 def test_pictures_of_the_readme_exist():
-    import re
-
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / path).stat().st_size < 300_000, path

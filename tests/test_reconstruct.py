@@ -49,10 +49,22 @@ def student(trained, home):
     return Setting("smoke").run("student", quiet=True).model
 
 
+@pytest.fixture(scope="module")
+def phantom():
+    return data.brain_phantom(50, 64, 6).slices
+
+
 @pytest.fixture
-def images():
+def images(phantom):
     """(6, 48, 64) float32: nothing square, nothing symmetric."""
-    return np.ascontiguousarray(data.brain_phantom(50, 64, 6).slices[:, 8:56])
+    return phantom[:, 8:56].copy()
+
+
+@pytest.fixture(scope="module")
+def hostile_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    hostile(folder)
+    return folder
 
 
 @pytest.fixture
@@ -494,8 +506,10 @@ class Bomb:
     ("$(touch pwned).npy", "does not exist"),
     ("__import__('os').mkdir('pwned').npy", "does not exist"),
 ])  # fmt: skip
-def test_a_wrong_scan_is_one_line_and_leaves_earlier_output(name, message, tmp_path, capfd):
-    hostile(tmp_path)
+def test_a_wrong_scan_is_one_line_and_leaves_earlier_output(
+    name, message, hostile_files, tmp_path, capfd
+):
+    shutil.copytree(hostile_files, tmp_path, dirs_exist_ok=True)
     output = tmp_path / f"out{''.join(Path(name).suffixes[-2:]) if '(' not in name else '.npy'}"
     output.write_bytes(b"earlier")
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -505,7 +519,8 @@ def test_a_wrong_scan_is_one_line_and_leaves_earlier_output(name, message, tmp_p
     assert message in printed.err
     assert len(printed.err.splitlines()) == 1
     assert output.read_bytes() == b"earlier"
-    assert sorted(path.name for path in tmp_path.iterdir()) == before  # nothing ran, nothing left
+    assert sorted(path.name for path in tmp_path.iterdir()) == before  # nothing left
+    assert not (hostile_files / "pwned").exists()  # nothing ran
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -524,8 +539,8 @@ def test_a_wrong_scan_is_one_line_and_leaves_earlier_output(name, message, tmp_p
     (["out.nii", "--nonsense"], "unrecognized"),
     ([], "required: output"),
 ])  # fmt: skip
-def test_a_wrong_option_is_one_line(options, message, tmp_path, capfd, monkeypatch):
-    hostile(tmp_path)
+def test_a_wrong_option_is_one_line(options, message, hostile_files, tmp_path, capfd, monkeypatch):
+    shutil.copytree(hostile_files, tmp_path, dirs_exist_ok=True)
     (tmp_path / "out.nii").write_bytes(b"earlier")
     monkeypatch.chdir(tmp_path)
     assert main(["reconstruct", "good.nii.gz", *options, *SMOKE]) == 2

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_training import TINY, experiment
 
-from sftkd_core import masks
+from sftkd_core import experiments, masks
 from sftkd_core.consistency import measure
 from sftkd_core.errors import InputError
 from sftkd_core.sampling import Sampling
@@ -89,3 +90,12 @@ def test_phase_leaves_the_magnitude_and_is_smooth():
 def test_impossible_samplings_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         replace(Sampling(), **changes)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_each_split_has_noise_and_phase_of_its_own(split):
+    wanted = experiment(sampling=Sampling(3, noise=0.05, phase=1.0))
+    images = TINY.load(split).images
+    found = experiments._examples(wanted, split, torch.device("cpu")).measurement.kspace
+    assert torch.equal(found, wanted.sampling.measure(images, split).kspace)
+    assert not torch.equal(found, wanted.sampling.measure(images, "test").kspace)

@@ -15,6 +15,7 @@ from sftkd_core import (
     models,
     objectives,
     sft,
+    tasks,
     training,
 )
 from sftkd_core.consistency import measure
@@ -244,3 +245,36 @@ def test_a_complex_cascade_has_gradients_at_zero():
     assert torch.isfinite(state.grad).all()
     network(nothing).sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+# What an experiment says reaches its training
+
+
+def test_an_sft_experiment_is_trained_and_judged_by_its_own_loss():
+    own = {"sft_weights": (1.0, 0.5, 4.0), "released": True, "norm": "mse", "branches": (2, 4)}
+    wanted = experiment(objective="sft", model="D3C5", student="D2C5", **own)
+    held, network = examples(), tasks.network(wanted)
+    assert network.branches == (2, 4)
+    task = tasks.task(wanted, network, held, held)
+    with torch.no_grad():
+        images = network(held.measurement)
+        terms = sft.loss(*images, held.targets, (1.0, 0.5, 4.0), True, NORMS["mse"])
+        torch.testing.assert_close(task.objective(network, torch.arange(3)), terms.total)
+        assert task.validate(network)["loss"] == pytest.approx(terms.total.item(), rel=1e-5)
+
+
+def test_distillation_takes_its_norm_and_imitation_its_weight():
+    held, teacher = examples(), models.build("D3C5", 1).requires_grad_(False).eval()
+    common = {"model": "D2C5", "teacher": experiment(model="D3C5")}
+    wanted = experiment(objective="distil", method="at", norm="mse", weight=0.25, **common)
+    network = tasks.network(wanted).eval()
+    with torch.no_grad():
+        error = (network(held.measurement) - held.targets).square().mean()
+        found = tasks.task(wanted, network, held, held, teacher).validate(network)
+        assert found["loss"] == pytest.approx(error.item(), rel=1e-5)
+        wanted = experiment(objective="imitate", weight=0.5, **common)
+        network = tasks.network(wanted)
+        found = tasks.task(wanted, network, held, held, teacher).objective(network, INDICES)
+        expected = imitation.imitation(held, teacher, 0.5)(network, INDICES)
+        torch.testing.assert_close(found, expected)
+        assert found != imitation.imitation(held, teacher, 1.0)(network, INDICES)

@@ -123,10 +123,13 @@ def test_best_epoch_is_kept_not_the_last(tmp_path):
     seen, values = [], iter([3.0, 1.0, 2.0])
 
     def validate(net):
+        assert not net.training  # a batch norm must not learn from validation slices
+        assert not torch.is_grad_enabled()
         seen.append(next(net.parameters()).detach().clone())
         return {"loss": next(values), "psnr": 0.0}
 
     def move(net, indices):
+        assert net.training
         return next(net.parameters()).sum()
 
     history = training.fit(network, move, validate, 4, SHORT, tmp_path)
@@ -136,6 +139,36 @@ def test_best_epoch_is_kept_not_the_last(tmp_path):
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged == history
     assert [row["epoch"] for row in logged] == [1, 2, 3]
+
+
+def test_the_best_epoch_survives_an_interruption(tmp_path, monkeypatch):
+    seen, calls, save = [], [], training._save
+
+    def judge(*values):
+        left = iter(values)
+
+        def validate(net):
+            seen.append(next(net.parameters()).detach().clone())
+            return {"loss": next(left), "psnr": 0.0}
+
+        return validate
+
+    def stop(*arguments):
+        save(*arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    def move(net, indices):
+        return next(net.parameters()).sum()
+
+    monkeypatch.setattr(training, "_save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(models.build("D2C5", 0), move, judge(1.0, 3.0), 4, SHORT, tmp_path)
+    network = models.build("D2C5", 1)  # whatever is right in it must come from the checkpoint
+    training.fit(network, move, judge(2.0), 4, SHORT, tmp_path)
+    assert len(seen) == 3
+    assert torch.equal(next(network.parameters()), seen[0])
 
 
 @pytest.mark.parametrize("objective", ["reconstruct", "sft", "distil"])

@@ -1,6 +1,7 @@
 """The strict runner, staging, and the tidy form of chapters."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -228,3 +229,18 @@ def test_the_remaining_time_knows_how_many_are_trained_at_once(tmp_path):
     for path in wanted:
         path.write_text(json.dumps({"provenance": {"seconds": 1}}))
     assert remaining.remaining(wanted) == "7 of 7 networks are there"
+
+
+def test_the_graph_of_table_1_is_the_trainings_asked_for():
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-s", "workflow/Snakefile", "--cores", "2",
+         "--dry-run", "--forceall", "--printshellcmds",
+         "--config", "profile=smoke", "seeds=0 1", "methods=at sp", "--", "table"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    command = r"sftkd_core train (\S+) .*?--acceleration (\S+) --seed (\d+)"
+    asked = re.findall(command, run.stdout + run.stderr)
+    names = ["teacher", "sft-teacher", "student", "student-long", "sft-finetuned"]
+    names += ["sft-kd-random", "kd", "sft-kd", "kd-sp", "sft-kd-sp"]
+    assert sorted(asked) == sorted((name, "4", seed) for name in names for seed in "01")

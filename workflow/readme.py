@@ -117,8 +117,10 @@ def figure(setting: Setting) -> None:
     drawn.savefig(FIGURE, dpi=80)
 
 
-def numbers(text: str) -> list[float]:
-    return [float(x.replace("−", "-")) for x in re.findall(r"[-+−]?\d+\.\d+", text)]
+def numbers(text: str) -> list[tuple[float, int]]:
+    """Each number with a point, and how many digits it has behind it."""
+    found = re.findall(r"[-+−]?\d+\.\d+", text)
+    return [(float(x.replace("−", "-")), len(x.partition(".")[2])) for x in found]
 
 
 def main() -> int:
@@ -138,9 +140,9 @@ def compare() -> int:
         re.sub(r"[-+−]?\d+\.\d+", "#", part.split("Trained on")[0]) for part in (before, block)
     ]
     ours, theirs = map(numbers, (before, block))
-    # another processor may round differently
+    # another processor may round differently: one unit of the last digit
     close = len(ours) == len(theirs) and all(
-        abs(a - b) < 0.021 for a, b in zip(ours, theirs, strict=True)
+        abs(a - b) < 1.5 * 10**-digits for (a, digits), (b, _) in zip(ours, theirs, strict=True)
     )
     if close and words[0] == words[1]:
         return 0
