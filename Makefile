@@ -57,8 +57,10 @@ constraints: $(VENV)/ready ## write constraints.txt from the versions installed 
 	@python workflow/constraints.py
 
 $(VENV)/ready: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
-	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11 ...")'
+	@# what was there before is never removed: it may be somebody's environment
+	@test -x $(VENV)/bin/pip || if test -e $(VENV); then $(PYTHON) -m venv $(VENV); \
+		else $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 	@echo "installing into $(VENV) (once, some minutes)"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,test]'
 	@$(VENV)/bin/python -m pip check

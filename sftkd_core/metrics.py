@@ -161,7 +161,8 @@ class Comparison:
 
     mean       over slices
     low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
-               rather than too narrow where subjects hardly differ)
+               rather than too narrow where several subjects hardly differ; of one subject it knows
+               the slices only, and claims nothing)
     p_slices   two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
                the slices of one subject for independent
     p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
@@ -177,8 +178,8 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
+        """Whether there are several subjects, and the interval leaves out zero."""
+        return self.subjects > 1 and (self.low > 0 or self.high < 0)
 
 
 def compare(

@@ -107,9 +107,10 @@ class Setting:
         profile = PROFILES[self.profile]
         name = "brain" if self.is_volume else self.data
         size = profile.cardiac_size if name in ("cardiac", "acdc") else profile.size
-        own_size = Dataset(name, size).own_size
-        if self.profile == "paper" and own_size:  # prepared as in the paper: all of it, as it is
-            return Dataset(name, own_size, ALL, ALL, ALL, ALL, self.seed)
+        data = Dataset(name, size)
+        if self.profile == "paper" and data.is_prepared:
+            # all of it, and as it is where all slices have one square size
+            return Dataset(name, data.own_size or size, ALL, ALL, ALL, ALL, self.seed)
         return Dataset(
             name=name,
             size=size,

@@ -21,6 +21,10 @@ def verdict(
         return (
             f"**{a}** minus **{b}** is {found.mean:+.{digits}f} {unit}, with one seed: no interval"
         )
+    if isinstance(found, Comparison) and found.subjects == 1:
+        return (
+            f"**{a}** minus **{b}** is {found.mean:+.{digits}f} {unit}, on one subject: no interval"
+        )
     if not found.clear:
         return (
             f"**{a}** and **{b}** cannot be told apart "

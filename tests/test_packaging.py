@@ -48,7 +48,7 @@ def test_constraints_are_what_is_installed():
         try:
             installed = version(name).split("+")[0]
         except PackageNotFoundError:
-            installed = None
+            continue  # of no use on this Python or machine; test_pip_check_is_clean sees what is
         if installed != pin.version:
             different[name] = (pin.version, installed)
     assert not different, "run: make constraints"
@@ -63,7 +63,7 @@ def test_conda_environment_installs_the_project_with_the_same_constraints():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     plain = [d for d in environment["dependencies"] if isinstance(d, str)]
     (pip,) = [d["pip"] for d in environment["dependencies"] if isinstance(d, dict)]
-    assert f"python {PROJECT['requires-python']}" in plain
+    assert "python >=3.11" in plain  # the library takes 3.10, Snakemake does not
     assert "pip" in plain
     assert "--constraint constraints.txt" in pip
     assert "--editable .[book,test]" in pip

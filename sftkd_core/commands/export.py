@@ -49,11 +49,14 @@ def export(options: argparse.Namespace) -> None:
     _check_packages()
     setting = setting_of(options)
     _check_sampling(options.model, check_model(setting, options.model))
-    height, width = options.size or (setting.dataset.size, setting.dataset.size)
+    height, width = options.size or (16, 16)
     if not (min(height, width) >= 16 and max(height, width) <= 1024):
         raise InputError(f"size is {height} x {width}; choose between 16 and 1024 pixels a side")
+    trained = find_or_train(setting, options.model)
+    if not options.size:
+        height = width = trained.size or setting.dataset.size
     mask = setting.sampling.mask(height)
-    model = find_or_train(setting, options.model).model.cpu()
+    model = trained.model.cpu()
     targets = resized(setting.dataset.load("test").images, height, width, TESTED)
     tested = measure(targets, mask)
     payload = onnx_payload(model, tested[:2])

@@ -26,12 +26,14 @@ class Trained:
     sampling      how to measure images for it: at the setting's acceleration, and with the pattern,
                   noise and phase that it learnt with
     acceleration  that it was trained for; None where the record does not say
+    size          pixels a side of the images it learnt on; None where they have their own sizes
     """
 
     name: str
     model: nn.Module
     sampling: Sampling
     acceleration: float | None
+    size: int | None
 
 
 def models(options: argparse.Namespace) -> None:
@@ -73,7 +75,8 @@ def find_or_train(setting: Setting, name: str) -> Trained:
             flush=True,
         )
     result = experiments.run(experiment, setting.device)
-    return Trained(name, result.model, experiment.sampling, setting.acceleration)
+    size = experiment.data.size
+    return Trained(name, result.model, experiment.sampling, setting.acceleration, size)
 
 
 def entries() -> dict[str, Path]:
@@ -121,13 +124,14 @@ def _from_entry(name: str, setting: Setting) -> Trained:
         model.load_state_dict(_own(weights, described["objective"]))
         acceleration = described["sampling"]["acceleration"]
         sampling = _as_learnt(setting.sampling, described["sampling"])
+        size = described["data"]["size"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"entry {name} does not fit this version of the library ({type(error).__name__}); "
             "train it again"
         ) from None
     model.to(pick_device(setting.device), memory_format=torch.channels_last).eval()
-    return Trained(name, model, sampling, acceleration)
+    return Trained(name, model, sampling, acceleration, size)
 
 
 def _as_learnt(sampling: Sampling, described: dict) -> Sampling:

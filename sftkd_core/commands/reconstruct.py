@@ -135,6 +135,7 @@ def _run(scan: Scan, mask: np.ndarray, trained: Trained, panel: Panel | None) ->
         scan.put(first + kept, image)
         report.slices += len(kept)
     report.seconds = time.perf_counter() - started
+    line.close(f"{report.slices} slices in {report.seconds:.1f} s")
     return report
 
 

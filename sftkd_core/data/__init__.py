@@ -94,9 +94,14 @@ class Dataset:
         return not self.synthetic and self._place.is_file()
 
     @property
+    def is_prepared(self) -> bool:
+        """Whether it is a folder that ``prepare`` wrote."""
+        return not self.synthetic and prepared.is_prepared(self._place)
+
+    @property
     def own_size(self) -> int | None:
         """Of prepared data the size in pixels that all its slices have; None of all others."""
-        if self.synthetic or not prepared.is_prepared(self._place):
+        if not self.is_prepared:
             return None
         shapes = [e["shape"][1:] for e in prepared.read_manifest(self._place)["subjects"]]
         return shapes[0][0] if all(s == shapes[0] and s[0] == s[1] for s in shapes) else None
@@ -195,7 +200,13 @@ class Dataset:
             chosen = [entry for entry in entries if entry["split"] == split][:most]
             return [(e["subject"], partial(prepared.read_subject, place, e)) for e in chosen]
         if _is_kdmri(place):
-            sources = _kdmri_split(kdmri.find(place).sources, split)[:most]
+            found = kdmri.find(place).sources
+            if not found:
+                raise InputError(
+                    f"{place} holds HDF5 files, but none in train/ or validation/ as KD-MRI's are; "
+                    f"prepare other kinds first, with python -m sftkd_core prepare fastmri {place}"
+                )
+            sources = _kdmri_split(found, split)[:most]
             return [(source.subject, partial(_scaled, source)) for source in sources]
         sources = _nifti(place)
         if self.is_volume:

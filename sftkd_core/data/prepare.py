@@ -172,9 +172,10 @@ def export_kdmri(
     level = f"{factor:g}x"
     root = Path(folder).expanduser()
     paths = _kdmri_paths(root / dataset / "cartesian", manifest["subjects"], level)
+    mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
+    mask_path.unlink(missing_ok=True)  # written last: nobody trains on an export that broke off
     for path, entry in zip(paths, manifest["subjects"], strict=True):
         kdmri.write_file(path, prepared.read_subject(place, entry), chosen, level)
-    mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
     full = np.broadcast_to(chosen[:, None] if chosen.ndim == 1 else chosen, shape)
     prepared.write_subject(mask_path, full.astype(np.float64))
     report(f"written: {len(paths)} volumes in {root / dataset}, their mask in {mask_path}")
