@@ -56,4 +56,6 @@ def _read(payload: bytes) -> pd.DataFrame:
     checksum, _, text = payload.partition(b"\n")
     if hashlib.sha256(text).hexdigest().encode() != checksum:
         raise ValueError("its checksum differs")
-    return pd.read_csv(io.BytesIO(text), float_precision="round_trip", dtype={"subject": str})
+    # a subject may be called NA
+    form = {"dtype": {"subject": str}, "keep_default_na": False, "na_values": [""]}
+    return pd.read_csv(io.BytesIO(text), float_precision="round_trip", **form)

@@ -24,11 +24,11 @@ import sftkd_core
 from sftkd_core import distillation, models, objectives, storage, store, tasks
 from sftkd_core.data import Dataset
 from sftkd_core.errors import InputError
-from sftkd_core.hardware import describe, has_bfloat16, pick_device
+from sftkd_core.hardware import describe, pick_device
 from sftkd_core.norms import NORMS
 from sftkd_core.progress import Line, clock
 from sftkd_core.sampling import Sampling
-from sftkd_core.training import Schedule, fit, reconstruct
+from sftkd_core.training import PRECISIONS, Schedule, effective_precision, fit, reconstruct
 
 OBJECTIVES = ("reconstruct", "sft", "distil", "paraphrase", "imitate", "adversarial")
 FROM_TEACHER = ("distil", "paraphrase", "imitate")
@@ -118,8 +118,23 @@ class Experiment:
                 f"sft_weights is {weights}; give three numbers from 0 up: of the teacher's term, "
                 "of the branches' and of imitation"
             )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
+            )
+        self._in_one_form()
         self._check_use()
         self._check_distillation()
+
+    def _in_one_form(self) -> None:
+        """4 and 4.0, a list and a tuple, are one experiment and have one key."""
+        sampling, schedule = self.sampling, self.schedule
+        rate = float(sampling.acceleration)
+        plain = {"acceleration": int(rate) if rate.is_integer() else rate}
+        plain |= {name: float(getattr(sampling, name)) for name in ("noise", "phase")}
+        object.__setattr__(self, "sft_weights", tuple(float(weight) for weight in self.sft_weights))
+        object.__setattr__(self, "sampling", replace(sampling, **plain))
+        object.__setattr__(self, "schedule", replace(schedule, rate=float(schedule.rate)))
 
     def _check_use(self) -> None:
         """Each field only where it decides something: one training, one key."""
@@ -143,6 +158,13 @@ class Experiment:
             if not 0 < value < inf:
                 raise InputError(f"{name} is {value}; it must be a positive number")
             object.__setattr__(self, name, float(value))  # 3 and 3.0 are one experiment
+        if not self.joint:
+            for name in ("weight", "share", "norm"):
+                if getattr(self, name) not in (None, "l1"):
+                    raise InputError(
+                        f"joint=False trains the KD loss alone, and has no use for {name} "
+                        f"{getattr(self, name)!r}; leave it out"
+                    )
         if self.method is not None:
             smallest = self.row.smallest
             if self.schedule.batch < smallest:
@@ -299,8 +321,12 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
 
 
 def exists(experiment: Experiment) -> bool:
-    """Whether there is a remembered result."""
-    return store.find(experiment.name, experiment.code) is not None
+    """Whether ``find`` has a result: there is one, and a stale one still fits the network."""
+    entry = store.find(experiment.name, experiment.code)
+    if entry is None or entry[1]["code"] == experiment.code:
+        return entry is not None
+    own = tasks.network(experiment).state_dict()
+    return {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in entry[0].items()}
 
 
 def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Result:
@@ -308,7 +334,11 @@ def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Re
     result = find(experiment, device)
     if result is not None:
         return result
-    tasks.network(experiment)  # what cannot be built is an error before anything is trained
+    # what cannot be built, or cannot start there, is an error before anything is trained
+    network = tasks.network(experiment)
+    if experiment.initial is not None:
+        blank = Result(experiment.initial, tasks.network(experiment.initial), pd.DataFrame(), {})
+        _start_from(blank, network, experiment)
     for earlier in experiment.earlier:
         run(earlier, device, quiet)
     with storage.lock(store.folder(experiment.name)):
@@ -322,12 +352,15 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     started = datetime.now(timezone.utc)
     clock_start = time.perf_counter()
     place = store.folder(experiment.name)
-    _restart_if_stale(place, experiment.code)
+    seal = _seal(experiment)
+    precision = _begin(place, seal, effective_precision(experiment.precision, device))
     train, validation = (_examples(experiment, name, device) for name in ("train", "validation"))
     network = tasks.network(experiment)
-    _start_from(network, experiment)
+    if experiment.initial is not None:
+        _start_from(find(experiment.initial, "cpu"), network, experiment)
     network.to(device, memory_format=torch.channels_last)
-    task = tasks.task(experiment, network, train, validation, *_frozen(experiment, device))
+    exact = replace(experiment, precision=precision)
+    task = tasks.task(exact, network, train, validation, *_frozen(experiment, device))
     history = fit(
         network,
         task.objective,
@@ -336,11 +369,8 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
         experiment.schedule,
         place,
         experiment.seed,
-        experiment.precision,
+        precision,
         line,
-    )
-    bfloat16 = experiment.precision == "bfloat16" or (
-        experiment.precision == "auto" and has_bfloat16(device)
     )
     provenance = {
         "experiment": asdict(experiment),
@@ -348,7 +378,7 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
         "kd_weight": task.weight,
         "commit": _commit(),
         "hardware": describe(device),
-        "precision": "bfloat16" if bfloat16 else "float32",
+        "precision": precision,
         "versions": {
             "sftkd_core": sftkd_core.__version__,
             "torch": torch.__version__,
@@ -358,18 +388,22 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
         "seconds": round(sum(row["seconds"] for row in history), 1),
     }
     record = {"name": experiment.name, "provenance": provenance, "history": history}
-    store.put(experiment.name, network.state_dict(), record, experiment.code)
+    store.put(experiment.name, network.state_dict(), record, seal)
     (place / "checkpoint.safetensors").unlink(missing_ok=True)
     (place / "code.txt").unlink(missing_ok=True)
     line.close(
         f"done in {clock(time.perf_counter() - clock_start)}, validation "
         + (
-            f"{max(row['validation_psnr'] for row in history):.2f} dB"
+            f"{min(history, key=_loss)['validation_psnr']:.2f} dB"
             if "validation_psnr" in history[0]
-            else f"loss {min(row['validation_loss'] for row in history):.3g}"
+            else f"loss {_loss(min(history, key=_loss)):.3g}"
         )
     )
     return Result(experiment, network, pd.DataFrame(history), provenance)
+
+
+def _loss(row: dict) -> float:
+    return row["validation_loss"]
 
 
 def _examples(experiment: Experiment, split: str, device: torch.device) -> objectives.Examples:
@@ -389,14 +423,13 @@ def _frozen(experiment: Experiment, device: torch.device) -> tuple[nn.Module | N
     return teacher, list(find(experiment.paraphraser, str(device)).network.requires_grad_(False))
 
 
-def _start_from(network: nn.Module, experiment: Experiment) -> None:
-    if experiment.initial is None:
-        return
-    earlier = find(experiment.initial, "cpu")
-    if experiment.objective == "sft" == experiment.initial.objective:
+def _start_from(earlier: Result, network: nn.Module, experiment: Experiment) -> None:
+    objective = experiment.objective
+    if objective == earlier.experiment.objective and objective in ("sft", "adversarial"):
         target, weights = network, earlier.network.state_dict()
     else:
-        target = network.student if experiment.objective == "distil" else network
+        part = {"distil": "student", "adversarial": "generator"}.get(objective)
+        target = getattr(network, part) if part else network
         weights = earlier.student.state_dict()
     try:
         target.load_state_dict(weights)  # strict: every weight or an error
@@ -407,12 +440,22 @@ def _start_from(network: nn.Module, experiment: Experiment) -> None:
         ) from error
 
 
-def _restart_if_stale(place: Path, code: str) -> None:
-    """Drop a checkpoint that another version of the training code left."""
+def _seal(experiment: Experiment) -> str:
+    """The code that a result is filed under; another word where it builds on stale ones."""
+    stale = [e.name for e in experiment.earlier if store.find(e.name, e.code)[1]["code"] != e.code]
+    return f"{experiment.code} on stale {' '.join(stale)}" if stale else experiment.code
+
+
+def _begin(place: Path, seal: str, precision: str) -> str:
+    """Drop a checkpoint that other code left; the precision in which the training began."""
     note = place / "code.txt"
-    if note.exists() and note.read_text() != code:
+    code, *began = note.read_text().splitlines() if note.exists() else [seal]
+    if code != seal:
         (place / "checkpoint.safetensors").unlink(missing_ok=True)
-    storage.write_bytes(note, code.encode())
+        began = []
+    precision = began[0] if began else precision
+    storage.write_bytes(note, f"{seal}\n{precision}\n".encode())
+    return precision
 
 
 def _changed(value) -> object:

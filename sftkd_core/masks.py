@@ -34,7 +34,7 @@ def cartesian_mask(
     """
     count = _checked_count(lines, acceleration, centre_lines)
     distance = np.arange(lines) - lines // 2
-    # the constant keeps the outermost lines reachable; it grows as fewer lines are measured
+    # the constant keeps the outermost lines reachable; it is half the share that is measured
     density = np.exp(-0.5 * (10 * distance / lines) ** 2) + 1 / (2 * acceleration)
     mask = _centre(lines, centre_lines)
     outer = np.flatnonzero(~mask)

@@ -146,7 +146,7 @@ def gradient_norms(
     norms = []
     for value in losses:
         found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
-        squares = [g.double().square().sum().cpu() for g in found if g is not None]
+        squares = [g.cpu().double().square().sum() for g in found if g is not None]
         norms.append(sum(squares, torch.zeros((), dtype=torch.float64)).sqrt())
     return torch.stack(norms)
 

@@ -84,6 +84,8 @@ class Setting:
             raise InputError(f"acceleration is {self.acceleration!r}; pass a number >= 1")
         if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
             raise InputError(f"seed is {self.seed!r}; pass a whole number >= 0")
+        if self.seed >= 2**32:
+            raise InputError(f"seed is {self.seed}; pass a whole number below 2 ** 32")
         if not isinstance(self.data, str) or not self.data:
             raise InputError(f'data is {self.data!r}; pass "brain", "cardiac" or a path')
         if not isinstance(self.device, str):

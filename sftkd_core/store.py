@@ -19,6 +19,8 @@ from torch import Tensor
 from sftkd_core import storage
 
 PACKAGE = Path(__file__).parent
+# the source as it is when the library is imported: what is edited later is not what runs
+_IMPORTED = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 
 
 def folder(name: str) -> Path:
@@ -62,7 +64,9 @@ def code_fingerprint(files: tuple[str, ...], settings: tuple[str, ...] = ()) -> 
     """A hash of source files of the package, without comments and docstrings, and of settings."""
     digest = hashlib.sha256(json.dumps(settings).encode())
     for name in files:
-        digest.update(_skeleton((PACKAGE / name).read_text(encoding="utf-8")).encode())
+        path = PACKAGE / name
+        source = _IMPORTED.get(path) or path.read_text(encoding="utf-8")
+        digest.update(_skeleton(source).encode())
     return digest.hexdigest()[:16]
 
 
@@ -111,8 +115,10 @@ def _read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
     record_path = place / "result.json"
     if not record_path.exists():
         return None
+    text = None
     try:
-        record = json.loads(record_path.read_text(encoding="utf-8"))
+        text = record_path.read_bytes()
+        record = json.loads(text)
         payload = (place / "weights.safetensors").read_bytes()
         if hashlib.sha256(payload).hexdigest() != record["sha256"]:
             raise ValueError("checksum of the weights differs")
@@ -121,7 +127,12 @@ def _read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         if shipped:
             warnings.warn(f"shipped result {place} is damaged ({error}); it is not used")
-        else:
+        elif isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise storage.StorageError(
+                f"cannot read {place} ({error.strerror or error}); see to its permissions, or set "
+                "SFTKD_HOME to a folder of your own"
+            ) from error
+        elif record_path.exists() and record_path.read_bytes() == text:  # else it is being written
             storage.set_aside(place, f"damaged: {error}")
         return None
 

@@ -51,7 +51,7 @@ def network(experiment: Experiment) -> nn.Module:
     if experiment.objective == "sft":
         student = models.build(experiment.student, experiment.seed)
         return sft.StudentFriendlyTeacher(model, student, experiment.seed, experiment.branches)
-    teacher = models.build(experiment.teacher.model)
+    teacher = models.build(experiment.teacher.model, experiment.seed)  # only its shapes count
     ours, theirs = (len(probe(experiment.row, network)) for network in (model, teacher))
     if ours != theirs:
         raise InputError(
@@ -128,6 +128,11 @@ def _distillation(experiment, network, train, validation, teacher, paraphrasers)
 
 
 def _against_discriminator(generator: models.Staged, seed: int) -> nn.Module:
+    if not isinstance(generator, models.DAGAN):
+        raise InputError(
+            f'objective "adversarial" trains a DAGAN, not a {type(generator).__name__}; take '
+            '"DAGAN" or "DAGAN-narrow"'
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1_000_003)
         # as wide beside a narrow generator as the original beside its own

@@ -52,6 +52,18 @@ class Schedule:
         return self.rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
 
 
+@contextmanager
+def _full_float32():
+    """Convolutions of GPUs with all 23 bits of float32, of which they drop 13 unless told."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@_full_float32()
 def fit(
     network: nn.Module,
     objective: Callable[[nn.Module, Tensor], Tensor],
@@ -99,8 +111,8 @@ def fit(
             scores = validate(network)
         if not (math.isfinite(train_loss) and math.isfinite(scores["loss"])):
             raise InputError(
-                f"the loss became {train_loss} in epoch {epoch + 1}; "
-                f"use a learning rate below {schedule.rate}"
+                f"the loss became {train_loss} (validation: {scores['loss']}) in epoch "
+                f"{epoch + 1}; use a learning rate below {schedule.rate}"
             )
         row = {"epoch": epoch + 1, "rate": schedule.rate_at(epoch), "train_loss": train_loss}
         row |= {f"validation_{name}": value for name, value in scores.items()}
@@ -121,27 +133,23 @@ def reconstruct(model: nn.Module, measurement: Measurement, batch: int = 8) -> T
     """The images of all slices, float32 on the CPU, (n, 1, h, w); in float32 throughout."""
     keep_freed_memory()
     device = next(model.parameters()).device
-    parts = [measurement[i : i + batch].to(device) for i in range(0, len(measurement), batch)]
+    parts = (measurement[i : i + batch].to(device) for i in range(0, len(measurement), batch))
     with _full_float32():
         return torch.cat([model(part).float().cpu() for part in parts])
 
 
-@contextmanager
-def _full_float32():
-    """Convolutions of GPUs with all 23 bits of float32, of which they drop 13 unless told."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+def effective_precision(precision: str, device: torch.device) -> str:
+    """ "float32" or "bfloat16": what a precision, perhaps "auto", means on this device."""
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    if precision != "auto":
+        return precision
+    return "bfloat16" if has_bfloat16(device) else "float32"
 
 
 def autocast(device: torch.device, precision: str):
     """The context in which forward passes of this precision run."""
-    if precision not in PRECISIONS:
-        raise InputError(f"unknown precision {precision!r}; choose one of {', '.join(PRECISIONS)}")
-    if precision == "bfloat16" or (precision == "auto" and has_bfloat16(device)):
+    if effective_precision(precision, device) == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

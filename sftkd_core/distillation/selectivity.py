@@ -1,17 +1,10 @@
 """Neuron selectivity transfer (NST): channels as samples. Huang and Wang (2017)."""
 
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from sftkd_core.distillation.precision import precise
 from sftkd_core.distillation.products import channel_products
 
 TINY = 1e-24  # squared length of a channel that is taken for zero
-
-
-def selectivity(features: Tensor) -> Tensor:
-    """Each channel's map, of unit length: (b, c, h, w) -> (b, c, h * w). What NST compares."""
-    return normalize(precise(features).flatten(2), dim=2)
 
 
 def channels(features: Tensor) -> Tensor:
@@ -20,7 +13,7 @@ def channels(features: Tensor) -> Tensor:
 
 
 def maximum_mean_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared MMD between two sets of ``selectivity`` maps, with the kernel ``(x . y)^2``.
+    """Squared MMD between two sets of unit maps, one a channel, with the kernel ``(x . y)^2``.
 
     Features (b, c, h, w), equal b, h, w. The publication's polynomial kernel of degree 2 with
     c = 0; mean over the batch. All inner products of maps come from matrix

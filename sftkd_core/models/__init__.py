@@ -66,7 +66,7 @@ def build(name: str, seed: int | None = None) -> Staged:
     if seed is None:
         return _RECIPES[name]()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return _RECIPES[name]()
 
 
