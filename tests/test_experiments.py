@@ -19,7 +19,7 @@ import pytest
 import torch
 from test_training import SHORT, TINY, experiment, same, weights_of
 
-from sftkd_core import evaluations, experiments, grid, sft, store, tasks
+from sftkd_core import evaluations, experiments, grid, sft, storage, store, tasks, training
 from sftkd_core.distillation import METHODS, SHARE
 from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
@@ -269,9 +269,129 @@ def test_partners_that_do_not_fit_are_an_error_before_anything_is_trained(home):
         experiments.run(wrong, quiet=True)
     assert not entry(home, teacher).exists()
     start = experiment()
-    experiments.run(start, quiet=True)
     with pytest.raises(InputError, match="do not fit"):
         experiments.run(experiment(model="D3C5", initial=start), quiet=True)
+    assert not entry(home, start).exists()
+    with pytest.raises(InputError, match="trains a DAGAN, not a Cascade"):
+        experiments.run(experiment(objective="adversarial"), quiet=True)
+
+
+def test_a_student_of_a_stale_teacher_is_stale_too(home, monkeypatch):
+    student = replace(AT, schedule=replace(SHORT, epochs=1))
+    experiments.run(TEACHER, quiet=True)
+    place = entry(home, TEACHER) / "result.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "code": "of another day"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        experiments.run(student, quiet=True)
+        assert experiments.exists(student)
+    monkeypatch.setenv("SFTKD_STALE", "redo")
+    assert not experiments.exists(student)
+    experiments.run(student, quiet=True)  # and its teacher before it
+    assert experiments.exists(student)
+
+
+def test_a_stale_result_that_no_longer_fits_does_not_exist(home):
+    wanted = experiment()
+    record = {"name": wanted.name, "provenance": {}, "history": []}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for model, there in (("D3C5", False), ("D2C5", True)):
+            network = tasks.network(experiment(model=model))
+            store.put(wanted.name, network.state_dict(), record, "of another day")
+            assert experiments.exists(wanted) == there
+
+
+def test_an_entry_that_is_just_written_or_cannot_be_read_is_not_set_aside(home, monkeypatch):
+    wanted = experiment()
+    experiments.run(wanted, quiet=True)
+    place = entry(home, wanted)
+    read_bytes = Path.read_bytes
+
+    def meanwhile(path):
+        """Another process writes the entry anew, between reading its record and its weights."""
+        if path.name == "weights.safetensors":
+            (place / "result.json").unlink(missing_ok=True)
+            return b"new weights"
+        return read_bytes(path)
+
+    record = read_bytes(place / "result.json")
+    monkeypatch.setattr(Path, "read_bytes", meanwhile)
+    assert experiments.find(wanted) is None
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    (place / "result.json").write_bytes(record)
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(storage.StorageError, match="see to its permissions"):
+        experiments.find(wanted)
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert experiments.find(wanted) is not None
+    assert not list(home.rglob("*.damaged-*"))
+
+
+def test_what_is_edited_after_the_import_does_not_count(monkeypatch):
+    store.code_fingerprint.cache_clear()
+    before = experiment().code
+    store.code_fingerprint.cache_clear()
+    read_text = Path.read_text
+    edited = lambda path, **words: read_text(path, **words) + "\nADDED = 1\n"  # noqa: E731
+    monkeypatch.setattr(Path, "read_text", edited)
+    assert experiment().code == before
+
+
+def test_a_resumed_training_keeps_the_precision_it_began_with(home, monkeypatch):
+    wanted, save, calls = experiment(precision="auto"), training._save, []
+
+    def stop(*arguments):
+        save(*arguments)
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", stop)
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(wanted, quiet=True)
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: False)  # on another machine
+    assert experiments.run(wanted, quiet=True).provenance["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ({"sft_weights": (1, 1, 4)}, {"sft_weights": [1.0, 1.0, 4.0]}),
+    ({"sampling": Sampling(8)}, {"sampling": Sampling(8.0)}),
+    ({"sampling": Sampling(4, phase=1)}, {"sampling": Sampling(4, phase=1.0)}),
+    ({"schedule": Schedule(3, rate=1)}, {"schedule": Schedule(3, rate=1.0)}),
+])  # fmt: skip
+def test_equal_experiments_have_equal_keys(one, other):
+    joint = {"objective": "sft", "student": "D2C5"}
+    assert experiment(**joint, **one).key == experiment(**joint, **other).key
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"precision": "float16"}, "unknown precision 'float16'"),
+    ({"joint": False, "weight": 5.0}, "no use for weight 5.0"),
+    ({"joint": False, "norm": "mse"}, "no use for norm 'mse'"),
+])  # fmt: skip
+def test_what_would_be_ignored_or_fail_late_is_refused_at_once(change, message):
+    with pytest.raises(InputError, match=message):
+        replace(AT, **change)
+
+
+def test_a_subject_may_be_called_na(home):
+    table = pd.DataFrame({"subject": ["NA", "b"], "slice": [0, 0], "psnr": [30.0, float("inf")]})
+    images = torch.zeros(1, 1, 4, 4)
+    for _ in range(2):
+        found = evaluations.remembered({}, images, images, lambda: table, "code")
+        assert found["subject"].tolist() == ["NA", "b"]
+        assert found["psnr"].tolist() == [30.0, float("inf")]
+
+
+def test_a_seed_that_torch_cannot_take_is_named():
+    with pytest.raises(InputError, match="20240131123059"):
+        Setting("smoke", seed=20240131123059)
 
 
 def test_a_checkpoint_of_other_code_is_not_resumed(home):

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from sftkd_core import masks
-from sftkd_core.data import SHORT_NAMES, Dataset, prepared
+from sftkd_core.data import SHORT_NAMES, Dataset, kdmri, prepared
 from sftkd_core.data.prepare import FORMAT, export_kdmri, prepare
 from sftkd_core.data.source import Found, Source
 from sftkd_core.errors import InputError
@@ -458,3 +458,37 @@ def test_the_real_head_is_prepared(tmp_path):
     from_prepared = Dataset(str(tmp_path / "out"), None, 20).load("test").images
     torch.testing.assert_close(from_prepared, from_scan, rtol=0, atol=1e-6)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
+
+
+def test_hdf5_files_of_another_kind_are_named(tmp_path):
+    folder = miniatures.fastmri(tmp_path)
+    with pytest.raises(InputError, match="none in train/ or validation/"):
+        Dataset(str(folder), 24).load("train")
+
+
+def test_an_export_that_breaks_off_has_no_mask(tmp_path, monkeypatch):
+    miniatures.acdc(tmp_path / "raw")
+    prepare("acdc", tmp_path / "raw", tmp_path / "out", report=quiet)
+    paths = export_kdmri(tmp_path / "out", tmp_path / "base", report=quiet)
+    (mask,) = (tmp_path / "base").rglob("mask_*.npy")
+    write_file = kdmri.write_file
+
+    def killed(path, *arguments):
+        if path == paths[1]:
+            raise KeyboardInterrupt
+        write_file(path, *arguments)
+
+    monkeypatch.setattr(kdmri, "write_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_kdmri(tmp_path / "out", tmp_path / "base", report=quiet)
+    assert not mask.exists()
+
+
+def test_at_paper_all_of_prepared_data_is_used_whatever_its_shape(tmp_path):
+    for number in range(8):
+        values = miniatures.volume(number, (40, 30, 5))
+        miniatures.write_nifti(tmp_path / "raw" / f"s{number}.nii.gz", values)
+    prepare("nifti", tmp_path / "raw", tmp_path / "out", report=quiet)
+    dataset = Setting("paper", str(tmp_path / "out")).dataset
+    assert dataset.train > 1000
+    assert dataset.size == 240

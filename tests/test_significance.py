@@ -228,3 +228,11 @@ def test_a_verdict_of_one_seed_and_other_units():
 def test_examples_in_docstrings():
     assert doctest.testmod(words).attempted >= 1
     assert doctest.testmod(words).failed == 0
+
+
+def test_one_subject_claims_nothing():
+    alone = Comparison(0.2, 0.1, 0.3, 0.01, 1.0, 80, 1)
+    assert not alone.clear
+    assert words.verdict("a", "b", alone) == (
+        "**a** minus **b** is +0.20 dB, on one subject: no interval"
+    )
