@@ -9,6 +9,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
+import run_chapter  # noqa: E402, F401 - for the tests that import this module
 import setup_cell  # noqa: E402
 
 CHAPTERS = setup_cell.chapters()

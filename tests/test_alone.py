@@ -7,8 +7,7 @@ import sysconfig
 import zipfile
 
 import pytest
-import run_chapter
-from chapters import CHAPTERS, ROOT, name, smoke_home
+from chapters import CHAPTERS, ROOT, name, run_chapter, smoke_home
 
 
 @pytest.fixture(scope="session")
