@@ -175,7 +175,8 @@ class Setting:
             return (
                 f"Tested on {len(images)} slices of {Path(self.data).name} "
                 f"({images.shape[-2]} x {images.shape[-1]} pixels); trained on: "
-                f"{self.dataset.describe()}"
+                f"{self.dataset.describe()}. One subject: intervals know its slices only, and no "
+                "difference counts as clear"
             )
         return self.dataset.describe()
 
