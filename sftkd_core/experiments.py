@@ -353,7 +353,7 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     clock_start = time.perf_counter()
     place = store.folder(experiment.name)
     seal = _seal(experiment)
-    precision = _begin(place, seal, effective_precision(experiment.precision, device))
+    precision = _continue_or_restart(place, seal, effective_precision(experiment.precision, device))
     train, validation = (_examples(experiment, name, device) for name in ("train", "validation"))
     network = tasks.network(experiment)
     if experiment.initial is not None:
@@ -446,8 +446,8 @@ def _seal(experiment: Experiment) -> str:
     return f"{experiment.code} on stale {' '.join(stale)}" if stale else experiment.code
 
 
-def _begin(place: Path, seal: str, precision: str) -> str:
-    """Drop a checkpoint that other code left; the precision in which the training began."""
+def _continue_or_restart(place: Path, seal: str, precision: str) -> str:
+    """Drop a checkpoint that other code left; returns the precision in which training began."""
     note = place / "code.txt"
     code, *began = note.read_text().splitlines() if note.exists() else [seal]
     if code != seal:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from test_training import SHORT, TINY, experiment, same, weights_of
+from test_training import SHORT, TINY, experiment, interrupt, same, weights_of
 
 from sftkd_core import evaluations, experiments, grid, sft, storage, store, tasks, training
 from sftkd_core.distillation import METHODS, SHARE
@@ -343,15 +343,8 @@ def test_what_is_edited_after_the_import_does_not_count(monkeypatch):
 
 
 def test_a_resumed_training_keeps_the_precision_it_began_with(home, monkeypatch):
-    wanted, save, calls = experiment(precision="auto"), training._save, []
-
-    def stop(*arguments):
-        save(*arguments)
-        calls.append(1)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_save", stop)
+    wanted = experiment(precision="auto")
+    interrupt(monkeypatch, saves=1)
     monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
     with pytest.raises(KeyboardInterrupt):
         experiments.run(wanted, quiet=True)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from test_training import SHORT, TINY, experiment, same, weights_of
+from test_training import SHORT, TINY, experiment, interrupt, same, weights_of
 
 from sftkd_core import (
     adversarial,
@@ -16,7 +16,6 @@ from sftkd_core import (
     objectives,
     sft,
     tasks,
-    training,
 )
 from sftkd_core.consistency import measure
 from sftkd_core.errors import InputError
@@ -165,18 +164,9 @@ def test_adversaries_train_and_resume_bit_equal(home, tmp_path, monkeypatch):
     assert isinstance(whole.model, models.DAGAN)
     assert whole.network.discriminator.convolutions[0].out_channels == 2 * whole.model.channels
     monkeypatch.setenv("SFTKD_HOME", str(tmp_path / "again"))
-    real, calls = training._save, []
-
-    def stop_after_one(*arguments):
-        real(*arguments)
-        calls.append(1)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "_save", stop_after_one)
+    interrupt(monkeypatch, saves=1)
     with pytest.raises(KeyboardInterrupt):
         experiments.run(wanted)
-    monkeypatch.setattr(training, "_save", real)
     assert same(weights_of(experiments.run(wanted)), weights_of(whole))
 
 

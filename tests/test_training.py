@@ -36,6 +36,19 @@ def same(one: dict, two: dict) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
 
 
+def interrupt(monkeypatch, saves: int) -> None:
+    """Break training off behind that checkpoint, once."""
+    save, calls = training._save, []
+
+    def stop(*arguments):
+        save(*arguments)
+        calls.append(1)
+        if len(calls) == saves:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", stop)
+
+
 def test_schedules():
     step = Schedule(epochs=150)
     assert [step.rate_at(e) for e in (0, 39)] == [1e-3, 1e-3]
@@ -142,7 +155,7 @@ def test_best_epoch_is_kept_not_the_last(tmp_path):
 
 
 def test_the_best_epoch_survives_an_interruption(tmp_path, monkeypatch):
-    seen, calls, save = [], [], training._save
+    seen = []
 
     def judge(*values):
         left = iter(values)
@@ -153,16 +166,10 @@ def test_the_best_epoch_survives_an_interruption(tmp_path, monkeypatch):
 
         return validate
 
-    def stop(*arguments):
-        save(*arguments)
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-
     def move(net, indices):
         return next(net.parameters()).sum()
 
-    monkeypatch.setattr(training, "_save", stop)
+    interrupt(monkeypatch, saves=2)
     with pytest.raises(KeyboardInterrupt):
         training.fit(models.build("D2C5", 0), move, judge(1.0, 3.0), 4, SHORT, tmp_path)
     network = models.build("D2C5", 1)  # whatever is right in it must come from the checkpoint

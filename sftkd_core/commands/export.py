@@ -49,12 +49,11 @@ def export(options: argparse.Namespace) -> None:
     _check_packages()
     setting = setting_of(options)
     _check_sampling(options.model, check_model(setting, options.model))
-    height, width = options.size or (16, 16)
-    if not (min(height, width) >= 16 and max(height, width) <= 1024):
-        raise InputError(f"size is {height} x {width}; choose between 16 and 1024 pixels a side")
+    if options.size:
+        _check_size(*options.size)  # before anything is trained
     trained = find_or_train(setting, options.model)
-    if not options.size:
-        height = width = trained.size or setting.dataset.size
+    height, width = options.size or [trained.size or setting.dataset.size] * 2
+    _check_size(height, width)
     mask = setting.sampling.mask(height)
     model = trained.model.cpu()
     targets = resized(setting.dataset.load("test").images, height, width, TESTED)
@@ -217,6 +216,11 @@ def _check_sampling(name: str, sampling: Sampling) -> None:
         f"{name} learnt on {what}, which an ONNX file cannot be checked on here; choose a network "
         "of lines and real images, such as student, or use this one from Python"
     )
+
+
+def _check_size(height: int, width: int) -> None:
+    if not (min(height, width) >= 16 and max(height, width) <= 1024):
+        raise InputError(f"size is {height} x {width}; choose between 16 and 1024 pixels a side")
 
 
 def _check_packages() -> None:
