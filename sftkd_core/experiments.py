@@ -14,6 +14,7 @@ import warnings
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from math import inf
+from numbers import Real
 from pathlib import Path
 
 import pandas as pd
@@ -129,6 +130,8 @@ class Experiment:
     def _in_one_form(self) -> None:
         """4 and 4.0, a list and a tuple, are one experiment and have one key."""
         sampling, schedule = self.sampling, self.schedule
+        if not isinstance(sampling.acceleration, Real):
+            raise InputError(f"acceleration is {sampling.acceleration!r}; pass a number >= 1")
         rate = float(sampling.acceleration)
         plain = {"acceleration": int(rate) if rate.is_integer() else rate}
         plain |= {name: float(getattr(sampling, name)) for name in ("noise", "phase")}

@@ -365,6 +365,7 @@ def test_equal_experiments_have_equal_keys(one, other):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"precision": "float16"}, "unknown precision 'float16'"),
+    ({"sampling": Sampling("four")}, "acceleration is 'four'"),
     ({"joint": False, "weight": 5.0}, "no use for weight 5.0"),
     ({"joint": False, "norm": "mse"}, "no use for norm 'mse'"),
 ])  # fmt: skip
