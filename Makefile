@@ -13,9 +13,10 @@ PORT ?= 8000
 CONFIG ?=
 
 export SFTKD_HOME ?= $(CURDIR)/_build/home
-# the book shows what this library computes: nothing stale
+# the book shows what this library computes: nothing stale, and its own unless one says SHIPPED=yes
+SHIPPED ?= no
 export SFTKD_STALE ?= redo
-export SFTKD_SHIPPED ?= no
+export SFTKD_SHIPPED ?= $(SHIPPED)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mtime params input \
 	--rerun-incomplete --keep-going --config profile=$(PROFILE) $(CONFIG)
@@ -24,7 +25,7 @@ SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mt
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
-	@echo "  settings: PROFILE=smoke|quick|paper  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
+	@echo "  settings: PROFILE=smoke|quick|paper  SHIPPED=yes|no  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
 
 book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
 	@$(SNAKEMAKE) --quiet host progress
