@@ -101,7 +101,7 @@ def record_of(path: Path, executed: Path) -> dict:
 
 def chapter_table(records: dict) -> str:
     """Chapters, what they train, and how long they took in this edition."""
-    lines = ["| chapter | trains | time in this edition | on |", "|---|---|---|---|"]
+    lines = ["| chapter | networks | time in this edition | on |", "|---|---|---|---|"]
     for number, record in enumerate(records.values(), 1):
         trained = ", ".join(record["meta"].get("experiments", [])) or "nothing"
         lines.append(
