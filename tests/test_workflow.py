@@ -1,6 +1,7 @@
 """The strict runner, staging, and the tidy form of chapters."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -137,6 +138,18 @@ def test_make_finds_an_environment_anywhere(venv, place):
     show = 'show: ; @echo "$$PATH"\n'
     run = subprocess.run(command, input=show, capture_output=True, text=True, cwd=ROOT, check=True)
     assert run.stdout.split(":")[0] == f"{place}/bin"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(("asked", "given"), [([], "no"), (["SHIPPED=yes"], "yes")])
+def test_make_trains_its_own_networks_unless_asked_not_to(asked, given):
+    command = ["make", "-s", "-f", "Makefile", "-f", "-", "show", *asked]
+    show = 'show: ; @echo "$$SFTKD_SHIPPED"\n'
+    clean = {name: value for name, value in os.environ.items() if name != "SFTKD_SHIPPED"}
+    run = subprocess.run(
+        command, input=show, capture_output=True, text=True, cwd=ROOT, check=True, env=clean
+    )
+    assert run.stdout.strip() == given
 
 
 # Chapters' sources and their stage.
