@@ -119,8 +119,8 @@ def results_block(settings: list[Setting], slices: pd.DataFrame) -> str:
         "The imitation term is the third of the paper's joint loss. The released code divides it "
         "by the number of values once too often, which leaves next to nothing of it: "
         "`book/audit/paper_and_code.ipynb` and `book/ablations/branches.ipynb`. The variant "
-        "without it was singled out because it led at 4x in three of these seeds, so its numbers there may "
-        "flatter it; at 5x the rule was written first.",
+        "without it was singled out because it led at 4x in three of these seeds, so its "
+        "numbers there may flatter it; at 5x the rule was written first.",
         "",
         f"That is {len(seeds)} seeds at a small size; the book shows how to look further. "
         f"Trained on {' or '.join(sorted(places, reverse=True))}; each record in "
