@@ -100,12 +100,12 @@ def record_of(path: Path, executed: Path) -> dict:
 
 
 def chapter_table(records: dict) -> str:
-    """Chapters, what they train, and how long they took in this edition."""
+    """Chapters, the networks they name, and how long they took in this edition."""
     lines = ["| chapter | networks | time in this edition | on |", "|---|---|---|---|"]
     for number, record in enumerate(records.values(), 1):
-        trained = ", ".join(record["meta"].get("experiments", [])) or "nothing"
+        named = ", ".join(record["meta"].get("experiments", [])) or "none"
         lines.append(
-            f"| {number}. [{record['title']}]({record['link']}) | {trained} "
+            f"| {number}. [{record['title']}]({record['link']}) | {named} "
             f"| {record['seconds']:.0f} s | {record['device']} |"
         )
     note = (
