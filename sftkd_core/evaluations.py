@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from sftkd_core import storage, store
+from sftkd_core import metrics, storage, training
+from sftkd_core.fingerprint import seal
+from sftkd_core.sampling import Sampling
 
-CODE = ("metrics.py", "consistency.py", "training.py")  # what decides a value besides the weights
+ROOTS = (metrics.table, training.reconstruct, Sampling)  # what decides a value besides the weights
 
 
 def remembered(
@@ -23,9 +25,9 @@ def remembered(
 ) -> pd.DataFrame:
     """``compute()``, or what it returned before for these very weights, images and k-space.
 
-    also  what else decides the table: the fingerprint of the network's code, subjects' names
+    also  what else decides the table: the seal of the network's code, subjects' names
     """
-    digest = hashlib.sha256(f"{store.code_fingerprint(CODE)} {also}".encode())
+    digest = hashlib.sha256(f"{seal(ROOTS)} {also}".encode())
     for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

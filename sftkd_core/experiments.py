@@ -25,6 +25,7 @@ import sftkd_core
 from sftkd_core import distillation, models, objectives, storage, store, tasks
 from sftkd_core.data import Dataset
 from sftkd_core.errors import InputError
+from sftkd_core.fingerprint import seal
 from sftkd_core.hardware import describe, pick_device
 from sftkd_core.norms import NORMS
 from sftkd_core.progress import Line, clock
@@ -189,7 +190,7 @@ class Experiment:
         if self.objective != "distil" or self.row.teacher_part is None:
             return None
         quarter = replace(self.schedule, epochs=max(1, self.schedule.epochs // 4))
-        return Experiment(
+        return type(self)(  # not by name: what else an experiment can do decides nothing here
             "paraphrase",
             self.teacher.model,
             self.data,
@@ -206,6 +207,15 @@ class Experiment:
     def earlier(self) -> "list[Experiment]":
         """The experiments that this one builds on, in the order in which to run them."""
         return [e for e in (self.teacher, self.initial, self.paraphraser) if e is not None]
+
+    @classmethod
+    def from_record(cls, described: dict) -> "Experiment":
+        """The experiment that the provenance of a result describes."""
+        kinds = {"data": Dataset, "sampling": Sampling, "schedule": Schedule}
+        own = {name: kind(**described[name]) for name, kind in kinds.items()}
+        for role in ("teacher", "initial"):
+            own[role] = cls.from_record(described[role]) if described[role] else None
+        return cls(**{**described, **own})
 
     def lengthened(self, factor: int) -> "Experiment":
         """The same with ``factor`` times the epochs, and so is all that it builds on."""
@@ -229,29 +239,29 @@ class Experiment:
 
     @property
     def code(self) -> str:
-        """A fingerprint of the source and the table rows that decide these weights."""
-        return store.code_fingerprint(tuple(sorted(self._files())), self._rows())
+        """A seal of the definitions and the table rows that decide these weights."""
+        return seal(tuple(self._roots()), self._rows())
+
+    def _roots(self) -> list:
+        """The definitions that the seal starts from; of what it builds on as well."""
+        roots = [fit, Schedule, Sampling, _examples, NORMS[self.norm]]
+        roots += tasks.roots(self.objective)
+        for name in filter(None, (self.model, self.student)):
+            roots += models.definitions(name)
+        if self.data.synthetic:
+            roots += self.data.roots
+        if self.initial:
+            roots.append(_start_from)
+        if self.method:
+            roots += self.row.roots
+        if self.objective == "distil":
+            roots.append(Experiment.paraphraser)
+        return roots + [root for earlier in self.earlier for root in earlier._roots()]
 
     def _rows(self) -> tuple[str, ...]:
         own = [models.structure(name) for name in (self.model, self.student) if name]
-        if self.method:
-            row = vars(self.row)
-            own += [f"{k} {getattr(v, '__name__', v)}" for k, v in row.items() if k != "why"]
+        own += [self.row.settings] if self.method else []
         return tuple(own) + tuple(text for e in self.earlier for text in e._rows())
-
-    def _files(self) -> set[str]:
-        files = {"masks.py", "sampling.py", "consistency.py", "objectives.py", "norms.py"}
-        files |= {"training.py"} | tasks.source_files(self.objective)
-        files |= models.source_files(self.model)
-        if self.data.synthetic:
-            files |= {f"data/{self.data.name}.py", "data/texture.py"}
-        if self.student:
-            files |= {"sft.py"} | models.source_files(self.student)
-        if self.method:
-            files |= distillation.source_files(self.method)
-        for experiment in self.earlier:
-            files |= experiment._files()
-        return files
 
     @property
     def name(self) -> str:
@@ -355,8 +365,8 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
     started = datetime.now(timezone.utc)
     clock_start = time.perf_counter()
     place = store.folder(experiment.name)
-    seal = _seal(experiment)
-    precision = _continue_or_restart(place, seal, effective_precision(experiment.precision, device))
+    code = _seal(experiment)
+    precision = _continue_or_restart(place, code, effective_precision(experiment.precision, device))
     train, validation = (_examples(experiment, name, device) for name in ("train", "validation"))
     network = tasks.network(experiment)
     if experiment.initial is not None:
@@ -391,7 +401,7 @@ def _train(experiment: Experiment, device_name: str, quiet: bool) -> Result:
         "seconds": round(sum(row["seconds"] for row in history), 1),
     }
     record = {"name": experiment.name, "provenance": provenance, "history": history}
-    store.put(experiment.name, network.state_dict(), record, seal)
+    store.put(experiment.name, network.state_dict(), record, code)
     (place / "checkpoint.safetensors").unlink(missing_ok=True)
     (place / "code.txt").unlink(missing_ok=True)
     line.close(

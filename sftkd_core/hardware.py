@@ -64,10 +64,11 @@ def describe(device: torch.device) -> str:
     """The hardware in words, for provenance: the processor and its cores, or the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+    return f"{processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

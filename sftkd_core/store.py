@@ -4,7 +4,6 @@ An entry is a folder ``<label>-<key>`` with ``weights.safetensors`` and ``result
 written last and holds the checksum of the weights, so an entry is either whole or not there.
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -19,8 +18,6 @@ from torch import Tensor
 from sftkd_core import storage
 
 PACKAGE = Path(__file__).parent
-# the source as it is when the library is imported: what is edited later is not what runs
-_IMPORTED = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
 
 
 def folder(name: str) -> Path:
@@ -31,7 +28,7 @@ def folder(name: str) -> Path:
 def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     """Weights and record of an entry, from your store or else from the shipped results.
 
-    code  fingerprint of the code that decides such weights now, see ``code_fingerprint``
+    code  seal of the code that decides such weights now, see ``fingerprint.seal``
 
     A damaged entry is set aside with a warning and taken for absent. An entry made by another
     version of the training code is used with a warning where there is no other, or, with
@@ -57,50 +54,6 @@ def put(name: str, weights: dict[str, Tensor], record: dict, code: str) -> None:
     storage.write_bytes(place / "weights.safetensors", payload)
     sealed = {**record, "code": code, "sha256": hashlib.sha256(payload).hexdigest()}
     storage.write_bytes(place / "result.json", json.dumps(sealed, indent=1).encode())
-
-
-@lru_cache(maxsize=64)
-def code_fingerprint(files: tuple[str, ...], settings: tuple[str, ...] = ()) -> str:
-    """A hash of source files of the package, without comments and docstrings, and of settings."""
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    for name in files:
-        path = PACKAGE / name
-        source = _IMPORTED.get(path) or path.read_text(encoding="utf-8")
-        digest.update(_skeleton(source).encode())
-    return digest.hexdigest()[:16]
-
-
-def _skeleton(source: str) -> str:
-    """Source without comments and docstrings, in one normal form."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if _can_document(node) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return _plain(tree)
-
-
-def _plain(node: object) -> str:
-    """A syntax tree as text, the same in every Python: without what is empty or missing.
-
-    ``ast.unparse`` and ``ast.dump`` are not: they quote and bracket by the version.
-    """
-    if isinstance(node, ast.JoinedStr):  # some versions end an f-string with an empty piece
-        pieces = [v for v in node.values if getattr(v, "value", None) != ""]
-        return f"JoinedStr({_plain(pieces)})"
-    if isinstance(node, ast.AST):
-        kept = [
-            f"{name}={_plain(value)}"
-            for name, value in ast.iter_fields(node)
-            if value is not None and value != [] and name not in ("kind", "type_comment")
-        ]
-        return f"{type(node).__name__}({', '.join(kept)})"
-    if isinstance(node, list):
-        return f"[{', '.join(map(_plain, node))}]"
-    return repr(node)
-
-
-def _can_document(node: ast.AST) -> bool:
-    return isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
 
 
 def _layers() -> list[Path]:

@@ -33,14 +33,6 @@ class Task:
     weight: float | None = None
 
 
-def source_files(objective: str) -> set[str]:
-    """The files of this package that an objective rests on beside those that all share."""
-    return {
-        "imitate": {"imitation.py"},
-        "adversarial": {"adversarial.py", "models/dagan.py"},
-    }.get(objective, set())
-
-
 def network(experiment: Experiment) -> nn.Module:
     """What is trained, with the initial weights of the experiment's seed."""
     model = models.build(experiment.model, experiment.seed)
@@ -137,3 +129,22 @@ def _against_discriminator(generator: models.Staged, seed: int) -> nn.Module:
         torch.manual_seed(seed + 1_000_003)
         # as wide beside a narrow generator as the original beside its own
         return adversarial.Adversaries(generator, Discriminator(2 * generator.channels))
+
+
+_ROOTS = {  # what decides the weights of an objective, besides the networks and the loop
+    "reconstruct": (objectives.reconstruction, objectives.validate_image),
+    "sft": (objectives.student_friendly, objectives.validate_joint, sft.StudentFriendlyTeacher),
+    "distil": (_distillation, distillation.parts, distillation.Distiller),
+    "paraphrase": (objectives.paraphrase, objectives.validate_paraphrase, distillation.parts),
+    "imitate": (imitation.imitation, objectives.validate_image),
+    "adversarial": (
+        adversarial.adversarial,
+        adversarial.validate_adversaries,
+        _against_discriminator,
+    ),
+}
+
+
+def roots(objective: str) -> tuple:
+    """The definitions of an objective that a seal of its results starts from."""
+    return _ROOTS[objective]

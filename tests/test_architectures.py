@@ -225,13 +225,6 @@ def test_networks_that_compute_otherwise_have_another_structure():
     assert len({models.structure(name) for name in models.NAMES}) == len(models.NAMES)
 
 
-@pytest.mark.parametrize("name", models.NAMES)
-def test_a_network_rests_on_every_class_of_its_modules(name):
-    bases = {b.__module__ for m in models.build(name, 0).modules() for b in type(m).__mro__}
-    own = {b.partition(".")[2] for b in bases if b.startswith("sftkd_core.")}
-    assert {f"{b.replace('.', '/')}.py" for b in own} <= models.source_files(name)
-
-
 # data consistency ----------------------------------------------------------------------------
 
 CONSISTENT = {

@@ -629,13 +629,3 @@ def test_taps_of_a_network_without_them():
     for taps in ("early images", "image flow"):
         with pytest.raises(InputError, match=f"1 stages has no layers for taps '{taps}'"):
             distillation.tap([stage], taps)
-
-
-def test_the_source_files_of_a_method_exist():
-    from sftkd_core import store
-
-    for name in METHODS:
-        files = distillation.source_files(name)
-        assert all((store.PACKAGE / file).is_file() for file in files), name
-    assert "distillation/factors.py" in distillation.source_files("ft")
-    assert "distillation/factors.py" not in distillation.source_files("at")

@@ -1,16 +1,13 @@
 """Experiments: equal ones have equal keys, each is trained once, damage and change are noticed."""
 
-import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import warnings
 from dataclasses import replace
-from functools import lru_cache
 from math import nan
 from pathlib import Path
 
@@ -21,7 +18,6 @@ from test_training import SHORT, TINY, experiment, interrupt, same, weights_of
 
 from sftkd_core import evaluations, experiments, grid, sft, storage, store, tasks, training
 from sftkd_core.distillation import METHODS, SHARE
-from sftkd_core.distillation.attention import released_distance
 from sftkd_core.errors import InputError
 from sftkd_core.experiments import Sampling, Schedule
 from sftkd_core.plan import PHASE
@@ -332,16 +328,6 @@ def test_an_entry_that_is_just_written_or_cannot_be_read_is_not_set_aside(home, 
     assert not list(home.rglob("*.damaged-*"))
 
 
-def test_what_is_edited_after_the_import_does_not_count(monkeypatch):
-    store.code_fingerprint.cache_clear()
-    before = experiment().code
-    store.code_fingerprint.cache_clear()
-    read_text = Path.read_text
-    edited = lambda path, **words: read_text(path, **words) + "\nADDED = 1\n"  # noqa: E731
-    monkeypatch.setattr(Path, "read_text", edited)
-    assert experiment().code == before
-
-
 def test_a_resumed_training_keeps_the_precision_it_began_with(home, monkeypatch):
     wanted = experiment(precision="auto")
     interrupt(monkeypatch, saves=1)
@@ -426,93 +412,6 @@ def test_a_field_at_its_default_changes_no_key():
     assert (
         method_own.key != AT.key
     )  # said, though the same: another experiment, should a default move
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A copy of the package, whose files may be changed, for the fingerprints."""
-    folder = tmp_path / "sftkd_core"
-    shutil.copytree(store.PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__", "shipped"))
-    monkeypatch.setattr(store, "PACKAGE", folder)
-    monkeypatch.setattr(store, "_skeleton", lru_cache(store._skeleton))  # of the text: once each
-    yield folder
-    store.code_fingerprint.cache_clear()
-
-
-EVERY = set(METHODS)
-RESTS_ON = {  # file of the package -> methods whose results it decides
-    "distillation/attention.py": {"at", "fitnets"},
-    "distillation/hints.py": {"fitnets"},
-    "distillation/similarity.py": {"sp"},
-    "distillation/flow.py": {"fsp"},
-    "distillation/correlation.py": {"cc", "pkt"},
-    "distillation/probabilities.py": {"pkt"},
-    "distillation/factors.py": {"ft"},
-    "distillation/selectivity.py": {"nst"},
-    "distillation/products.py": EVERY,
-    "distillation/method.py": EVERY,
-    "distillation/distiller.py": EVERY,
-    "distillation/memory.py": EVERY,
-    "objectives.py": EVERY,
-    "norms.py": EVERY,
-    "sampling.py": EVERY,
-    "training.py": EVERY,
-    "consistency.py": EVERY,
-    "models/cascade.py": EVERY,
-    "sft.py": set(),
-    "batch.py": set(),
-    "settings.py": set(),
-    "distillation/__init__.py": set(),  # its rows count, see below
-}
-
-
-def test_a_result_rests_on_the_files_of_its_own_method(package):
-    def codes():
-        store.code_fingerprint.cache_clear()
-        return {name: replace(AT, method=name).code for name in METHODS}, experiment().code
-
-    assert {f"distillation/{p.name}" for p in (package / "distillation").glob("*.py")} - set(
-        RESTS_ON
-    ) == {"distillation/precision.py"}
-    before, plain = codes()
-    for file, touched in RESTS_ON.items():
-        text = (package / file).read_text()
-        (package / file).write_text(text + "\nADDED = 1\n")
-        after, alone = codes()
-        assert {name for name in METHODS if before[name] != after[name]} == touched, file
-        shared = {"objectives.py", "norms.py", "sampling.py", "training.py", "consistency.py"}
-        shared |= {"models/cascade.py"}
-        assert (alone != plain) == (file in shared), file
-        (package / file).write_text(text + "\n# a comment\n")
-    assert codes() == (before, plain)
-
-
-@pytest.mark.parametrize("change", [
-    {"share": 0.2}, {"mean": True}, {"taps": "images"}, {"distance": released_distance},
-    {"spatial": False},
-])  # fmt: skip
-def test_a_result_rests_on_the_row_of_its_method(change, monkeypatch):
-    before, other = AT.code, replace(AT, method="sp").code
-    row = METHODS["at"]["paper"]
-    monkeypatch.setitem(METHODS["at"], "paper", replace(row, why="In other words."))
-    assert AT.code == before
-    monkeypatch.setitem(METHODS["at"], "paper", replace(row, **change))
-    assert AT.code != before
-    assert replace(AT, method="sp").code == other
-    assert replace(AT, variant="released").code != before
-
-
-def test_what_an_experiment_builds_on_is_in_its_fingerprint(package):
-    friendly = experiment(objective="sft", model="D3C5", student="D2C5")
-    wanted = replace(AT, teacher=friendly), experiment(initial=AT), AT
-    before = [e.code for e in wanted]
-    (package / "sft.py").write_text((package / "sft.py").read_text() + "\nADDED = 1\n")
-    store.code_fingerprint.cache_clear()
-    assert [a == b.code for a, b in zip(before, wanted, strict=True)] == [False, True, True]
-    attention = package / "distillation" / "attention.py"
-    attention.write_text(attention.read_text() + "\nADDED = 1\n")
-    store.code_fingerprint.cache_clear()
-    assert [a == b.code for a, b in zip(before, wanted, strict=True)] == [False, False, False]
 
 
 # Distillation from end to end.
@@ -644,24 +543,6 @@ def test_a_student_starts_from_its_branches_and_its_parts_from_the_seed():
     assert same(dict(result.model.state_dict()), dict(joint.student.state_dict()))
     fresh = tasks.network(wanted).parts.state_dict()
     assert same(dict(result.network.parts.state_dict()), dict(fresh))
-
-
-def test_the_fingerprint_ignores_comments_and_docstrings():
-    plain = "def f(x):\n    return x + 1\n"
-    dressed = '"""Why."""\n\n\ndef f(x):\n    """What."""\n    return x + 1  # how\n'
-    assert store._skeleton(plain) == store._skeleton(dressed)
-    assert store._skeleton(plain) != store._skeleton(plain.replace("1", "2"))
-
-
-def test_the_fingerprint_is_the_same_in_every_python():
-    """What versions of ``ast.unparse`` write differently, and the hash that all must find."""
-    source = """
-    def f(a, *b: int, c="d", **e) -> str:
-        (x, y), z = b, None
-        return f"{a!r:>{x}} {', '.join(c)}" + 'it is' + "it's" + f'{{}}' if not e else 1e3
-    """
-    digest = hashlib.sha256(store._skeleton(textwrap.dedent(source)).encode()).hexdigest()
-    assert digest[:16] == "573c09515bbffe74"
 
 
 # The settings that chapters share.

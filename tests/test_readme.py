@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sftkd_core.data import Dataset
-from sftkd_core.experiments import Experiment, Sampling, Schedule
+from sftkd_core.experiments import Experiment
 from sftkd_core.settings import CAST, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,23 +44,13 @@ def test_a_readme_that_says_something_else_is_noticed(pattern, new, monkeypatch,
     assert "but the results are" in capsys.readouterr().err
 
 
-def rebuilt(described: dict) -> Experiment:
-    """The experiment that a record describes."""
-    fields = {**described, "sft_weights": tuple(described["sft_weights"])}
-    fields |= {"data": Dataset(**fields["data"]), "sampling": Sampling(**fields["sampling"])}
-    fields["schedule"] = Schedule(**fields["schedule"])
-    for name in ("teacher", "initial"):
-        fields[name] = rebuilt(fields[name]) if fields[name] else None
-    return Experiment(**fields)
-
-
 def test_shipped_networks_are_of_this_code():
     """Each entry is under the name and the fingerprint that its experiment has now."""
     entries = [path for path in (ROOT / "results").iterdir() if path.is_dir()]
     assert len(entries) >= len(readme.SEEDS) * len(CAST)
     for entry in entries:
         record = json.loads((entry / "result.json").read_text())
-        experiment = rebuilt(record["provenance"]["experiment"])
+        experiment = Experiment.from_record(record["provenance"]["experiment"])
         assert experiment.name == entry.name
         assert experiment.code == record["code"], f"{entry.name}: see CONTRIBUTING.md"
 

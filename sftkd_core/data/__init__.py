@@ -164,6 +164,11 @@ class Dataset:
             digest.update(inside.encode() + b"\0" + _digest(path))
         return digest.hexdigest()[:16]
 
+    @property
+    def roots(self) -> list:
+        """Of synthetic data the definitions that a seal of results starts from."""
+        return [Dataset._synthetic, _cached_phantom, stack, PHANTOMS[self.name]]
+
     def _synthetic(self, split: str) -> list[Volume]:
         counts = {name: getattr(self, name) for name in SPLITS}
         first = sum(counts[earlier] for earlier in SPLITS[: SPLITS.index(split)])

@@ -37,7 +37,6 @@ __all__ = [
     "attention_map",
     "method",
     "parts",
-    "source_files",
     "tap",
 ]
 
@@ -199,16 +198,6 @@ def method(name: str, variant: str = "paper", taps: str | None = None) -> Method
         fitting = [t for t in TAPS if replace(row, taps=t).layers == row.layers]
         raise InputError(f"taps {taps!r} do not fit {name!r}; choose one of {', '.join(fitting)}")
     return moved
-
-
-def source_files(name: str) -> set[str]:
-    """The files of this package that a method's loss rests on, for the fingerprint of results."""
-    package = __name__.partition(".")[0]
-    functions = [f for row in METHODS[name].values() for f in (row.summary, row.distance)]
-    modules = {f.__module__.removeprefix(f"{package}.") for f in functions}
-    files = {f"{module.replace('.', '/')}.py" for module in modules}
-    shared = ("method", "distiller", "memory", "precision", "products")
-    return files | {f"distillation/{file}.py" for file in shared}
 
 
 def loss(

@@ -5,7 +5,7 @@ functions, so a frozen teacher's summaries can be computed once and kept.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from sftkd_core.distillation.precision import full_precision
 from sftkd_core.errors import InputError
+from sftkd_core.fingerprint import shape_of
 
 Features = list[list[Tensor]]  # features[stage][convolution], each (b, c, h, w)
 Group = tuple[Tensor, ...]  # the layers that one summary is made of: one, or for FSP two
@@ -53,6 +54,19 @@ class Method:
     smallest: int = 1
     student_part: Callable[[int, int], nn.Module | None] | None = None
     teacher_part: Callable[[int], nn.Module] | None = None
+
+    @property
+    def roots(self) -> list:
+        """The definitions that a seal of its results starts from."""
+        own = [self.summary, self.distance, self.student_part, self.teacher_part, TAPS[self.taps]]
+        return [root for root in own if root is not None]
+
+    @property
+    def settings(self) -> str:
+        """The row in words, for the seal of its results: functions count by what they compute."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
+        shown = {k: shape_of(v) if callable(v) else v for k, v in values.items()}
+        return f"{shown}"
 
     @property
     def layers(self) -> int:
@@ -191,17 +205,35 @@ def _flow(features: Features) -> list[Group]:
     return [(stage[0], stage[max(0, len(stage) - 2)]) for stage in features]
 
 
+def _central_middle(features: Features) -> list[Group]:
+    return [_middle(features)[(len(features) - 1) // 2]]
+
+
+def _last_middle(features: Features) -> list[Group]:
+    return _middle(features)[-1:]
+
+
+def _central_image(features: Features) -> list[Group]:
+    return [_images(features)[(len(features) - 1) // 2]]
+
+
+def _early_images(features: Features) -> list[Group]:
+    return _images(features)[:-1]
+
+
+def _image_flow(features: Features) -> list[Group]:
+    return [(before[-1], after[-1]) for before, after in pairwise(features[:-1])]
+
+
 TAPS: dict[str, Callable[[Features], list[Group]]] = {
     "hidden": _middle,
-    "central hidden": lambda features: [_middle(features)[(len(features) - 1) // 2]],
-    "last hidden": lambda features: _middle(features)[-1:],
+    "central hidden": _central_middle,
+    "last hidden": _last_middle,
     "images": _images,
-    "central image": lambda features: [_images(features)[(len(features) - 1) // 2]],
-    "early images": lambda features: _images(features)[:-1],
+    "central image": _central_image,
+    "early images": _early_images,
     "flow": _flow,
-    "image flow": lambda features: [
-        (before[-1], after[-1]) for before, after in pairwise(features[:-1])
-    ],
+    "image flow": _image_flow,
 }
 
 

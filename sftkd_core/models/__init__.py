@@ -21,7 +21,7 @@ from sftkd_core.models.vdsr import VDSR
 __all__ = [
     "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "ComplexCascade", "DCUNet",
     "MACReconNet", "PaddedCascade", "ResidualCNN", "Staged", "UNet", "build", "check_name",
-    "multiply_adds", "parameter_count", "source_files", "structure",
+    "definitions", "multiply_adds", "parameter_count", "structure",
 ]  # fmt: skip
 
 _RECIPES = {
@@ -78,23 +78,22 @@ def check_name(name: str) -> None:
 
 @lru_cache(maxsize=32)
 def structure(name: str) -> str:
-    """A network's layers in words, for the fingerprint of its results.
+    """A network's layers in words, for the seal of its results; our own classes have no name in it.
 
     With the data consistency of each stage that has another than the usual one: no layer shows it.
     """
     network = build(name, 0)
+    text = str(network)
+    for own in definitions(name):
+        if own.__module__.startswith(f"{__name__.partition('.')[0]}."):
+            text = text.replace(f"{own.__name__}(", "(")
     stages = {where: part for where, part in network.named_modules() if hasattr(part, "lam")}
     found = {where: (part.lam, getattr(part, "form", None)) for where, part in stages.items()}
     unusual = {where: one for where, one in found.items() if one != (inf, None)}
-    return f"{network} {unusual}" if unusual else str(network)
+    return f"{text} {unusual}" if unusual else text
 
 
 @lru_cache(maxsize=32)
-def source_files(name: str) -> frozenset[str]:
-    """The files of this package that define a network, for the fingerprint of its results."""
-    package = __name__.partition(".")[0]
-    network = build(name, 0)
-    modules = {base.__module__ for part in network.modules() for base in type(part).__mro__}
-    modules.add(f"{package}.models.thin")
-    own = {name.split(".", 1)[1] for name in modules if name.startswith(f"{package}.")}
-    return frozenset(f"{name.replace('.', '/')}.py" for name in own)
+def definitions(name: str) -> tuple[type, ...]:
+    """The classes that a network is made of, from which a seal of its results starts."""
+    return tuple({type(part): None for part in build(name, 0).modules()})
