@@ -13,10 +13,18 @@ PORT ?= 8000
 CONFIG ?=
 
 export SFTKD_HOME ?= $(CURDIR)/_build/home
-# the book shows what this library computes: nothing stale, and its own unless one says SHIPPED=yes
-SHIPPED ?= no
+# the book takes the networks that come with it in results/, unless one says RETRAIN=yes; what is
+# not among them, or was trained by other code than this, is trained here
+RETRAIN ?= no
+ifeq ($(filter yes no,$(RETRAIN)),)
+$(error RETRAIN is "$(RETRAIN)"; say yes or no)
+endif
+ifeq ($(RETRAIN),yes)
+export SFTKD_SHIPPED := no
+else
+export SFTKD_SHIPPED ?= yes
+endif
 export SFTKD_STALE ?= redo
-export SFTKD_SHIPPED ?= $(SHIPPED)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mtime params input \
 	--rerun-incomplete --keep-going --config profile=$(PROFILE) $(CONFIG)
@@ -25,9 +33,9 @@ SNAKEMAKE = snakemake -s workflow/Snakefile --cores $(CORES) --rerun-triggers mt
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
-	@echo "  settings: PROFILE=smoke|quick|paper  SHIPPED=yes|no  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
+	@echo "  settings: PROFILE=smoke|quick|paper  RETRAIN=yes|no  CORES=n  CONFIG='acceleration=5 seed=3 data=cardiac'"
 
-book: $(VENV)/ready ## run every chapter (PROFILE=quick) and build the site
+book: $(VENV)/ready ## run every chapter and build the site; RETRAIN=yes trains all networks first
 	@$(SNAKEMAKE) --quiet host progress
 	@python workflow/report.py _build/$(PROFILE)
 

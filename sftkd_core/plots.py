@@ -156,7 +156,7 @@ def explore(draw: Callable[..., Figure], alt: str, **choices: Sequence) -> None:
 
     Every combination is drawn once, as PNG, and goes into the page with a few lines of script:
     the sliders work on the published page without a kernel and without any other host. Where a
-    kernel is live, an ipywidgets version of the same figure takes its place.
+    kernel is live, an ipywidgets (7 or 8) version of the same figure takes its place.
 
     alt      what the figure shows, for those who cannot see it
     choices  one slider each: its name in ``draw`` and the values it takes (64 figures at most)
@@ -239,9 +239,15 @@ def _widget(frames: list[bytes], choices: Mapping[str, Sequence]) -> dict:
 
     for slider in sliders:
         slider.observe(show, "value")
-    bundle = ipywidgets.VBox([*sliders, image])._repr_mimebundle_()
+    box = ipywidgets.VBox([*sliders, image])
     view = "application/vnd.jupyter.widget-view+json"
-    return {view: bundle[view]} if view in bundle else {}
+    if hasattr(box, "_repr_mimebundle_"):
+        bundle = box._repr_mimebundle_()
+        return {view: bundle[view]} if view in bundle else {}
+    # ipywidgets 7, as in Colab, displays itself and has no such bundle; the format is the same
+    if not getattr(box, "model_id", None):  # no kernel
+        return {}
+    return {view: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}}
 
 
 def _png(figure: Figure) -> bytes:

@@ -31,7 +31,8 @@ def site(tmp_path, monkeypatch):
 
 
 def test_a_sound_site_has_no_problems(site):
-    assert site(a='<a href="b.html#there">b</a>', b='<p id="there">5 dB for $ 3</p>') == []
+    wide = f'<pre style="overflow-x:auto">{"wide " * 500}</pre>'
+    assert site(a='<a href="b.html#there">b</a>', b=f'<p id="there">5 dB for $ 3</p>{wide}') == []
 
 
 BAD = [
@@ -47,6 +48,12 @@ BAD = [
     ("<script>throw new Error('broken script')</script>", "broken script"),
     ('<script src="https://cdn.example.org/x.js"></script>', "cdn.example.org"),
     ('<div style="width:2000px">wide</div>', "too wide"),
+    (f'<pre style="overflow:hidden">{"wide " * 500}</pre>', "without a scroll bar"),
+    (
+        '<mjx-container display="true" style="display:block;overflow:auto">'
+        '<div style="width:2000px">x</div></mjx-container>',
+        "a formula is wider than its column",
+    ),
     (
         '<div class="sftkd-explore"><img alt="x" src="data:,"><input type="range" max="3" '
         'value="0" aria-label="dead slider"></div>',

@@ -79,6 +79,12 @@ def test_train_writes_a_receipt(tmp_path, capsys):
     assert written["name"] == "student"
     assert "synthetic" in written["provenance"]["data"]
     assert written["entry"] in capsys.readouterr().out
+    assert written["found"] is False
+    assert main(["train", "student", *SMOKE, "--receipt", str(receipt)]) == 0
+    again = json.loads(receipt.read_text())
+    assert again["found"] is True  # the time is that of finding it, not of its training
+    assert again["provenance"] == written["provenance"]
+    assert again["seconds"] < written["seconds"]
 
 
 def test_prepare_makes_data_to_train_on(tmp_path, capsys):

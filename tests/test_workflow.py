@@ -141,15 +141,44 @@ def test_make_finds_an_environment_anywhere(venv, place):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-@pytest.mark.parametrize(("asked", "given"), [([], "no"), (["SHIPPED=yes"], "yes")])
-def test_make_trains_its_own_networks_unless_asked_not_to(asked, given):
-    command = ["make", "-s", "-f", "Makefile", "-f", "-", "show", *asked]
-    show = 'show: ; @echo "$$SFTKD_SHIPPED"\n'
-    clean = {name: value for name, value in os.environ.items() if name != "SFTKD_SHIPPED"}
-    run = subprocess.run(
-        command, input=show, capture_output=True, text=True, cwd=ROOT, check=True, env=clean
-    )
+@pytest.mark.parametrize(("asked", "set_before", "given"), [
+    ([], {}, "yes redo"),
+    (["RETRAIN=no"], {}, "yes redo"),
+    (["RETRAIN=yes"], {}, "no redo"),
+    (["RETRAIN=yes"], {"SFTKD_SHIPPED": "yes"}, "no redo"),  # what was asked for comes first
+    ([], {"SFTKD_SHIPPED": "no"}, "no redo"),
+    ([], {"SFTKD_STALE": "use"}, "yes use"),
+])  # fmt: skip
+def test_make_takes_the_shipped_networks_unless_asked_to_train(asked, set_before, given):
+    run = make_shows(asked, set_before)
+    assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == given
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_names_a_retrain_that_is_neither_yes_nor_no():
+    run = make_shows(["RETRAIN=1"], {})
+    assert run.returncode != 0
+    assert 'RETRAIN is "1"; say yes or no' in run.stderr
+
+
+def make_shows(asked, set_before):
+    """What a recipe of the Makefile finds in its environment."""
+    command = ["make", "-s", "-f", "Makefile", "-f", "-", "show", *asked]
+    show = 'show: ; @echo "$$SFTKD_SHIPPED $$SFTKD_STALE"\n'
+    names = ("SFTKD_SHIPPED", "SFTKD_STALE", "RETRAIN", "MAKEFLAGS", "MAKEOVERRIDES")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    return subprocess.run(
+        command, input=show, capture_output=True, text=True, cwd=ROOT, env=clean | set_before
+    )
+
+
+def test_the_documents_and_the_makefile_agree_on_retraining():
+    texts = ("README.md", "results/README.md", "CONTRIBUTING.md", "Makefile")
+    for text in (*texts, ".github/workflows/publish.yml"):
+        found = (ROOT / text).read_text()
+        assert "RETRAIN=yes" in found, text
+        assert not re.search(r"(?<![A-Z_])SHIPPED\s*\??=", found), text
 
 
 # Chapters' sources and their stage.
@@ -234,13 +263,13 @@ def test_the_remaining_time_knows_how_many_are_trained_at_once(tmp_path):
     wanted = [tmp_path / f"{name}.json" for name in "abcdefg"]
     assert remaining.remaining(wanted) == "0 of 7 networks are there"
     for path, seconds in zip(wanted, (120, 360), strict=False):
-        path.write_text(json.dumps({"provenance": {"seconds": seconds}}))
+        path.write_text(json.dumps({"seconds": seconds}))
     # five are left, of four minutes each
     assert "the other 5 take about 20 min, 1 at once" in remaining.remaining(wanted)
     assert "the other 5 take about 10 min, 2 at once" in remaining.remaining(wanted, 2)
     assert "the other 5 take about 4 min, 64 at once" in remaining.remaining(wanted, 64)
     for path in wanted:
-        path.write_text(json.dumps({"provenance": {"seconds": 1}}))
+        path.write_text(json.dumps({"seconds": 1}))
     assert remaining.remaining(wanted) == "7 of 7 networks are there"
 
 

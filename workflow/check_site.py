@@ -4,7 +4,8 @@
 
 With every outside host blocked: an error in the console, a directive left as text, a figure that
 is blank or did not load, a slider that changes nothing, an internal link that leads nowhere, a
-page wider than a telephone.
+formula wider than its column, wide content whose scroll bar does not show, a page wider than a
+telephone.
 """
 
 import argparse
@@ -56,7 +57,17 @@ for (const image of document.querySelectorAll('article img')) {
 const unnamed = Array.from(document.querySelectorAll('article img'))
   .filter(i => !i.alt || /^(_?images?|\\.\\.\\/|[0-9a-f]{32})/.test(i.alt))
   .map(i => i.src.slice(-60));
+const cut = [];
+const boxes = 'pre, .output, .pst-scrollable-table-container, mjx-container[display="true"]';
+for (const box of inside.querySelectorAll(boxes)) {
+  if (box.clientWidth === 0 || box.scrollWidth <= box.clientWidth + 1) continue;
+  const name = box.textContent.trim().slice(0, 40) || (box.closest('section') || {id: ''}).id;
+  if (box.tagName === 'MJX-CONTAINER') cut.push('a formula is wider than its column: ' + name);
+  else if (box.offsetHeight - box.clientHeight - box.clientTop < 5)
+    cut.push('wide content without a scroll bar: ' + name);
+}
 return {
+  cut: cut,
   text: text.textContent,
   blank: blank,
   unnamed: unnamed,
@@ -137,6 +148,7 @@ def look_at(browser: webdriver.Chrome, address: str) -> tuple[dict, list[str]]:
     problems += [f"figure {name}" for name in found["blank"]]
     problems += [f"figure without alt text: {name}" for name in found["unnamed"]]
     problems += [f"slider {name!r} changes nothing" for name in browser.execute_script(MOVE)]
+    problems += found["cut"]
     if browser.execute_script("return document.querySelectorAll('mjx-merror').length"):
         problems.append("a formula did not render")
     for entry in browser.get_log("browser"):

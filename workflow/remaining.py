@@ -2,8 +2,8 @@
 
     python workflow/remaining.py _build/quick/wanted.json 2
 
-The file lists the receipts of all networks that the run wants; those that exist say how long their
-training took. The number is how many are trained at once.
+The file lists the receipts of all networks that the run wants; those that exist say how long it
+took to train them here, or to find them trained. The number is how many are trained at once.
 """
 
 import json
@@ -13,13 +13,13 @@ from pathlib import Path
 
 
 def remaining(wanted: list[Path], at_once: int = 1) -> str:
-    """One line of progress. A network found trained counts with the time its training took."""
+    """One line of progress. A network found trained counts with the time it took to find it."""
     done = [path for path in wanted if path.exists()]
     left = len(wanted) - len(done)
     line = f"{len(done)} of {len(wanted)} networks are there"
     if not left or not done:
         return line
-    seconds = [json.loads(path.read_text())["provenance"]["seconds"] for path in done]
+    seconds = [json.loads(path.read_text()).get("seconds", 0) for path in done]
     minutes = left * statistics.mean(seconds) / 60 / min(at_once, left)
     return f"{line}; the other {left} take about {max(1, round(minutes))} min, {at_once} at once"
 
