@@ -1,6 +1,6 @@
 """A table's worth of experiments: several seeds and accelerations, whatever of it has been run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -64,6 +64,22 @@ def over_seeds(
         return None
     slices = evaluate(complete, [a, b])
     return paired(*(slices[slices["name"] == name] for name in (a, b)), metric)
+
+
+def beside(
+    setting: Setting, versus: Mapping[tuple[str, str], metrics.Comparison]
+) -> dict[str, metrics.Comparison | Verdict]:
+    """Rows for ``plots.intervals``: what one training gave and, where there are several, the seeds.
+
+    versus  names of the plan (a, b) and their paired difference ``a - b`` in PSNR
+    """
+    rows = {}
+    for (a, b), found in versus.items():
+        rows[f"{a} − {b}"] = found
+        seeds = over_seeds(setting, a, b)
+        if seeds is not None and len(seeds.by_seed) > 1:
+            rows[f"{a} − {b}, {len(seeds.by_seed)} seeds"] = seeds
+    return rows
 
 
 def _has(setting: Setting, name: str) -> bool:
