@@ -30,6 +30,7 @@ ALLOWED = {  # chapter: words of a sentence that may stand, and why
     "feature_domain": {
         "found $L_1$ ahead nevertheless": OTHERS,
         "no better than the wrong slice": DEFINITION,
+        "concludes that image-domain students mimic their teachers better": PAPER,
     },
     "heterogeneous_teacher": {"better than the zero-filled image, that is": GENERAL},
     "initialisation": {
@@ -104,12 +105,8 @@ def strings(code):
     joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
     inside = {id(part) for node in joined for part in node.values}
     for node in joined:
-        yield "".join(
-            getattr(part, "value", "{}")
-            if id(part) in inside and isinstance(part, ast.Constant)
-            else "{}"
-            for part in node.values
-        )
+        parts = (getattr(part, "value", None) for part in node.values)
+        yield "".join(part if isinstance(part, str) else "{}" for part in parts)
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
@@ -166,7 +163,7 @@ def test_the_scanner_sees_a_finding(text):
 
 
 @pytest.mark.parametrize("text", [
-    "**kd** minus **student** is +0.16 dB in this training (subjects of this test set: +0.1 to +0.2).",
+    "**kd** minus **student** is +0.16 dB in this training (subjects: +0.1 to +0.2).",
     "over 5 seeds, **kd** is ahead of **student** by 0.10 dB (95 % interval +0.05 to +0.15).",
     "Will the student beat the zero-filled image?",
     "The branch behind stage 4 is one of four.",
