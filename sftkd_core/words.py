@@ -48,13 +48,17 @@ def verdict(
 
 
 def findings(
-    setting: Setting, versus: Mapping[tuple[str, str], Comparison], digits: int | None = None
+    setting: Setting,
+    versus: Mapping[tuple[str, str], Comparison],
+    digits: int | None = None,
+    caution: bool = True,
 ) -> list[str]:
     """Items of a Markdown list: what this training gave, and what the seeds say where there are.
 
-    versus  names of the plan (a, b) and their paired difference ``a - b`` in PSNR, one training
+    versus   names of the plan (a, b) and their paired difference ``a - b`` in PSNR, one training
+    caution  with a last item where one training is all there is, which says so
 
-    Nothing is trained. Where one training is all there is, a last item says so.
+    Nothing is trained.
     """
     lines, alone = [], False
     for (a, b), found in versus.items():
@@ -65,7 +69,7 @@ def findings(
         else:
             alone = True
         lines.append(f"{line}.")
-    if alone:
+    if alone and caution:
         lines.append(
             "- Where no seeds are named there is one training of each network: one draw, and the "
             "next may have the other sign."

@@ -286,6 +286,7 @@ def test_findings_put_the_seeds_beside_the_one_training(trained):
     first, caution = words.findings(SMALL, versus)
     assert first == f"- {words.verdict('kd', 'student', versus['kd', 'student'])}."
     assert "one draw" in caution
+    assert words.findings(SMALL, versus, caution=False) == [first]
     trained |= {(1, "kd"): -0.2, (1, "student"): 0.0}
     (only,) = words.findings(SMALL, versus)
     assert only.startswith(first[:-1])

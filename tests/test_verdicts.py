@@ -17,7 +17,7 @@ VERDICT = re.compile(
     | \bis\ \*\*(?:better|worse) | \b(?:helps?|hurts?)\ here\b | \bharm\ here\b""",
     re.X | re.I,
 )
-OVER_SEEDS = re.compile(r"\bover (?:[2-9]|\d\d+) seeds\b")
+OVER_SEEDS = re.compile(r"\b[Oo]ver (?:[2-9]|\d\d+) seeds\b")
 PAPER = "what the paper says, as the paper's"
 OTHERS = "a finding of others, cited"
 DEFINITION = "says what a number or a word means"
