@@ -149,7 +149,7 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     kinds = {isinstance(found, Verdict) for found in comparisons.values()}
     notes = {False: "circles: bars over the subjects of one training"}
-    notes[True] = "squares: bars over seeds, filled where they leave out zero"
+    notes[True] = "squares: bars over seeds; filled: without zero"
     axis.set_xlabel("\n".join([label, *(notes[kind] for kind in sorted(kinds))]))
     axis.xaxis.get_major_locator().set_params(nbins=6)  # long small numbers do not overlap
     return figure
