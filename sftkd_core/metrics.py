@@ -157,7 +157,10 @@ def by_volume(images, targets, subjects: Sequence[str], data_range: float = 1.0)
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paired difference ``a - b`` of a metric.
+    """The paired difference ``a - b`` of a metric, between two networks as they were trained once.
+
+    It makes no verdict: the interval knows other subjects, and nothing of another training. That
+    takes several seeds, see ``significance.paired``.
 
     mean       over slices
     low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
@@ -175,11 +178,6 @@ class Comparison:
     p_subjects: float
     slices: int
     subjects: int
-
-    @property
-    def clear(self) -> bool:
-        """Whether there are several subjects, and the interval leaves out zero."""
-        return self.subjects > 1 and (self.low > 0 or self.high < 0)
 
 
 def compare(

@@ -20,6 +20,7 @@ from matplotlib.patches import Rectangle
 
 from sftkd_core import metrics
 from sftkd_core.errors import InputError
+from sftkd_core.significance import Verdict
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C6D31"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
@@ -129,18 +130,27 @@ def boxes(values: Mapping[str, Mapping[str, Sequence[float]]], label: str) -> Fi
     return figure
 
 
-def intervals(comparisons: Mapping[str, metrics.Comparison], label: str) -> Figure:
-    """Paired differences with their intervals, one row each; filled where zero is left out."""
-    figure, axis = plt.subplots(figsize=(6.5, 0.42 * len(comparisons) + 1))
-    for row, comparison in enumerate(comparisons.values()):
-        colour = COLOURS[0]
-        axis.plot([comparison.low, comparison.high], [row, row], color=colour, marker="|")
-        face = colour if comparison.clear else "white"
-        axis.plot(comparison.mean, row, "o", color=colour, markerfacecolor=face, markersize=7)
+def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: str) -> Figure:
+    """Paired differences with their intervals, one row each; the axis says what they are over.
+
+    A ``Comparison`` is of one training: a hollow circle, and a bar over its subjects. A ``Verdict``
+    is a square with a bar over seeds, filled where the bar leaves out zero; of one seed, no bar.
+    """
+    figure, axis = plt.subplots(figsize=(6.5, 0.42 * len(comparisons) + 1.2))
+    for row, found in enumerate(comparisons.values()):
+        seeds = isinstance(found, Verdict)
+        colour, marker = COLOURS[seeds], MARKERS[seeds]
+        if np.isfinite(found.low):
+            axis.plot([found.low, found.high], [row, row], color=colour, marker="|")
+        face = colour if seeds and found.clear else "white"
+        axis.plot(found.mean, row, marker, color=colour, markerfacecolor=face, markersize=7)
     axis.axvline(0, color="0.5", linewidth=1, marker="")
     axis.set_yticks(range(len(comparisons)), list(comparisons))
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
-    axis.set_xlabel(label)
+    kinds = {isinstance(found, Verdict) for found in comparisons.values()}
+    notes = {False: "circles: bars over the subjects of one training"}
+    notes[True] = "squares: bars over seeds; filled: without zero"
+    axis.set_xlabel("\n".join([label, *(notes[kind] for kind in sorted(kinds))]))
     axis.xaxis.get_major_locator().set_params(nbins=6)  # long small numbers do not overlap
     return figure
 

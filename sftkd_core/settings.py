@@ -175,8 +175,7 @@ class Setting:
             return (
                 f"Tested on {len(images)} slices of {Path(self.data).name} "
                 f"({images.shape[-2]} x {images.shape[-1]} pixels); trained on: "
-                f"{self.dataset.describe()}. One subject: intervals know its slices only, and no "
-                "difference counts as clear"
+                f"{self.dataset.describe()}. One subject: intervals know its slices only"
             )
         return self.dataset.describe()
 

@@ -15,6 +15,7 @@ import torch
 
 from sftkd_core import metrics, plots
 from sftkd_core.errors import InputError
+from sftkd_core.significance import Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -62,18 +63,43 @@ def test_gallery_refuses_what_is_no_image():
         plots.gallery({"image": torch.zeros(8, 8)}, residues=True)
 
 
-def test_intervals_are_filled_where_they_leave_out_zero():
-    values = {"p_slices": 0.1, "p_subjects": 0.1, "slices": 8, "subjects": 2}
-    pair = {
-        "clear": metrics.Comparison(0.2, 0.1, 0.3, **values),
-        "open": metrics.Comparison(0.1, -0.1, 0.3, **values),
-    }
-    axis = plots.intervals(pair, "dB").axes[0]
-    dots = [line for line in axis.lines if line.get_marker() == "o"]
-    assert [dot.get_markerfacecolor() for dot in dots] == [plots.COLOURS[0], "white"]
+ONE = {"p_slices": 0.1, "p_subjects": 0.1, "slices": 8, "subjects": 2}
+MORE = {**ONE, "by_seed": (0.1, 0.2), "effect": 0.5}
+
+
+def drawn(pairs):
+    """The bars, the faces of the dots, and the axis' label of a figure of intervals."""
+    axis = plots.intervals(pairs, "dB").axes[0]
     bars = [line.get_xdata().tolist() for line in axis.lines if line.get_marker() == "|"]
+    dots = [line for line in axis.lines if line.get_marker() in ("o", "s")]
+    faces = [(dot.get_marker(), dot.get_markerfacecolor()) for dot in dots]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(pairs)
+    return bars, faces, axis.get_xlabel()
+
+
+def test_intervals_over_subjects_of_one_training_are_never_filled():
+    pairs = {
+        "beside zero": metrics.Comparison(0.2, 0.1, 0.3, **ONE),
+        "over zero": metrics.Comparison(0.1, -0.1, 0.3, **ONE),
+    }
+    bars, faces, label = drawn(pairs)
     assert bars == [[0.1, 0.3], [-0.1, 0.3]]
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["clear", "open"]
+    assert faces == [("o", "white")] * 2
+    assert label == "dB\ncircles: bars over the subjects of one training"
+
+
+def test_intervals_over_seeds_are_filled_where_they_leave_out_zero():
+    pairs = {
+        "one training": metrics.Comparison(0.2, 0.1, 0.3, **ONE),
+        "leaves out": Verdict(0.2, 0.1, 0.3, **MORE),
+        "holds": Verdict(0.1, -0.1, 0.3, **MORE),
+        "one seed": Verdict(0.1, -np.inf, np.inf, **MORE),
+    }
+    bars, faces, label = drawn(pairs)
+    assert bars == [[0.1, 0.3], [0.1, 0.3], [-0.1, 0.3]]
+    assert faces == [("o", "white"), ("s", plots.COLOURS[1]), ("s", "white"), ("s", "white")]
+    assert label.splitlines()[1].startswith("circles: bars over the subjects")
+    assert label.splitlines()[2].startswith("squares: bars over seeds")
 
 
 def test_curves_have_a_line_for_each_history():
