@@ -14,11 +14,10 @@ import time
 
 import torch
 
-from sftkd_core import models, objectives
+from sftkd_core import models
 from sftkd_core.consistency import measure
-from sftkd_core.experiments import Sampling
-from sftkd_core.hardware import describe, keep_freed_memory
-from sftkd_core.training import autocast
+from sftkd_core.experiments import Sampling, objectives
+from sftkd_core.system import autocast, describe, keep_freed_memory
 
 
 def step_and_faults(size: int, repeats: int = 15) -> tuple[float, float]:

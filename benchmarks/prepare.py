@@ -19,9 +19,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from sftkd_core.data import nifti_folder
+from sftkd_core.data.layouts import nifti_folder
+from sftkd_core.data.layouts.source import Source
 from sftkd_core.data.prepare import prepare_one
-from sftkd_core.data.source import Source
 
 ROUNDS = 15
 

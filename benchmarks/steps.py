@@ -25,13 +25,11 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, normalize, relu
 
-from sftkd_core import distillation, models, objectives, sft
+from sftkd_core import distillation, models, sft
 from sftkd_core.consistency import measure
-from sftkd_core.distillation.distiller import common_sizes
-from sftkd_core.distillation.memory import remember
-from sftkd_core.experiments import Sampling
-from sftkd_core.hardware import describe, has_bfloat16, keep_freed_memory, pick_device
-from sftkd_core.training import autocast
+from sftkd_core.distillation.teacher import common_sizes, remember
+from sftkd_core.experiments import Sampling, objectives
+from sftkd_core.system import autocast, describe, has_bfloat16, keep_freed_memory, pick_device
 
 
 def plain_stage(convolutions, image, kspace, mask):

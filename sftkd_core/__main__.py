@@ -7,16 +7,16 @@ from collections.abc import Callable
 import torch
 
 from sftkd_core import __version__
-from sftkd_core.commands.evaluate import evaluate
-from sftkd_core.commands.export import export
-from sftkd_core.commands.models import models
-from sftkd_core.commands.prepare import prepare
-from sftkd_core.commands.reconstruct import reconstruct
-from sftkd_core.commands.train import train
+from sftkd_core.book.setting import ALIASES, PLAN, PROFILES, Setting
+from sftkd_core.cli.evaluate import evaluate
+from sftkd_core.cli.export import export
+from sftkd_core.cli.models import models
+from sftkd_core.cli.prepare import prepare
+from sftkd_core.cli.reconstruct import reconstruct
+from sftkd_core.cli.train import train
+from sftkd_core.data.formats import KINDS, ORDERS
 from sftkd_core.data.prepare import FORMATS, SCALINGS
-from sftkd_core.errors import InputError
-from sftkd_core.scans import KINDS, ORDERS
-from sftkd_core.settings import ALIASES, PLAN, PROFILES, Setting
+from sftkd_core.system import InputError
 
 
 class Parser(argparse.ArgumentParser):

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sftkd_core.errors import InputError
 from sftkd_core.masks import check_mask
+from sftkd_core.system import InputError
 
 FORMS = ("circulant", "fft", "hermitian")
 

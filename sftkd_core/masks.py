@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core import files
-from sftkd_core.errors import InputError
+from sftkd_core.data.formats import files
+from sftkd_core.system import InputError
 
 
 def line_count(lines: int, acceleration: float) -> int:

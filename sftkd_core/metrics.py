@@ -19,7 +19,7 @@ from scipy import stats
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 REDUCTIONS = ("slice", "volume", "mean")
 

@@ -11,9 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.errors import InputError
 from sftkd_core.models import Staged
-from sftkd_core.norms import l1
+from sftkd_core.system import InputError
+
+Norm = Callable[[Tensor, Tensor], Tensor]  # (image, target) -> scalar
+
+
+def l1(image: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference: the paper's reconstruction loss, over the number of pixels."""
+    return (image - target).abs().mean()
+
+
+def mse(image: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference: the loss of the feature-domain setup of the paper's Table 4."""
+    return (image - target).square().mean()
+
+
+NORMS = {"l1": l1, "mse": mse}
 
 
 class StudentFriendlyTeacher(nn.Module):
@@ -109,7 +123,7 @@ def loss(
     target: Tensor,
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
     released: bool = False,
-    norm: Callable[[Tensor, Tensor], Tensor] = l1,
+    norm: Norm = l1,
 ) -> Terms:
     """Equations (3)-(5), each L1 norm as a mean over pixels so that sizes compare.
 
@@ -117,7 +131,7 @@ def loss(
     weights        of the terms teacher, student, imitation in the total (the paper: all 1)
     released       divide the imitation term by the number of values of one image batch once
                    more, as the released code does; it then all but vanishes
-    norm           of ``norms.NORMS``, in place of the L1 norm
+    norm           of ``NORMS``, in place of the L1 norm
 
     The imitation term's gradient reaches teacher and branches, as in paper and code.
     """

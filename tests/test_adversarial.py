@@ -9,8 +9,8 @@ from torch.nn.functional import softplus
 
 from sftkd_core import masks
 from sftkd_core.consistency import measure
-from sftkd_core.errors import InputError
 from sftkd_core.models import DAGAN, dagan
+from sftkd_core.system import InputError
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from torch.nn.functional import conv2d, interpolate, max_pool2d, pad, relu
 
 from sftkd_core import masks, models, sft
 from sftkd_core.consistency import data_consistency, measure
-from sftkd_core.errors import InputError
 from sftkd_core.models import DCRDN, VDSR, DCUNet, MACReconNet, ResidualCNN, Staged, UNet, thin
 from sftkd_core.models.mac import acceleration
 from sftkd_core.models.unet import UNetBlock
+from sftkd_core.system import InputError
 
 # small networks of every kind, for what must hold whatever the width
 SMALL = {

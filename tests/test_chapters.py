@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import run_chapter
 
-from sftkd_core.settings import ALIASES, PLAN
+from sftkd_core.book.setting import ALIASES, PLAN
 
 RUNS = {f"setting.{method}" for method in ("run", "run_all", "reconstruct", "evaluate")}
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M))

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from sftkd_core import __main__ as command_line
-from sftkd_core import data, metrics, settings, store
+from sftkd_core import data, metrics
 from sftkd_core.__main__ import main
-from sftkd_core.experiments import Schedule
-from sftkd_core.settings import Setting
+from sftkd_core.book import setting
+from sftkd_core.book.setting import Setting
+from sftkd_core.experiments import Schedule, store
 
 SMOKE = ["--profile", "smoke"]
 
@@ -169,8 +170,8 @@ def test_evaluate_measures_for_each_network_as_it_was_trained(tmp_path, capsys):
 
 
 def test_what_is_wrong_with_a_planned_experiment_is_said(capsys, monkeypatch):
-    short = replace(settings.PROFILES["smoke"], schedule=Schedule(epochs=1, batch=1))
-    monkeypatch.setitem(settings.PROFILES, "smoke", short)
+    short = replace(setting.PROFILES["smoke"], schedule=Schedule(epochs=1, batch=1))
+    monkeypatch.setitem(setting.PROFILES, "smoke", short)
     assert main(["evaluate", "kd-sp", *SMOKE]) == 2
     errors = capsys.readouterr().err
     assert "compares slices with each other" in errors

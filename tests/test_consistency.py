@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkd_core import consistency, masks
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "masks"
 LAMBDAS = [0.0, 0.3, 5.0, inf]

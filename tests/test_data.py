@@ -15,8 +15,9 @@ import torch
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 
 from sftkd_core import data
-from sftkd_core.data import Dataset, nifti
-from sftkd_core.errors import InputError
+from sftkd_core.data import Dataset
+from sftkd_core.data.formats import nifti
+from sftkd_core.system import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
 

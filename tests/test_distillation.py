@@ -14,8 +14,8 @@ import torch
 from sftkd_core import distillation, models
 from sftkd_core.consistency import measure
 from sftkd_core.distillation import LOSSES, METHODS, correlation, factors
-from sftkd_core.errors import InputError
 from sftkd_core.masks import cartesian_mask
+from sftkd_core.system import InputError
 
 CASES = [(name, variant) for name, rows in METHODS.items() for variant in rows]
 RELATIONAL = [("sp", "paper"), ("sp", "released"), ("cc", "paper"), ("pkt", "paper")]

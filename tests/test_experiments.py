@@ -16,12 +16,13 @@ import pytest
 import torch
 from test_training import SHORT, TINY, experiment, interrupt, same, weights_of
 
-from sftkd_core import evaluations, experiments, grid, sft, storage, store, tasks, training
+from sftkd_core import experiments, sft, system
+from sftkd_core.book import comparisons
+from sftkd_core.book.plan import PHASE
+from sftkd_core.book.setting import METHOD_NAMES, PLAN, PROFILES, Setting, numbers
 from sftkd_core.distillation import METHODS, SHARE
-from sftkd_core.errors import InputError
-from sftkd_core.experiments import Sampling, Schedule
-from sftkd_core.plan import PHASE
-from sftkd_core.settings import METHOD_NAMES, PLAN, PROFILES, Setting, numbers
+from sftkd_core.experiments import Sampling, Schedule, objectives, running, store, training
+from sftkd_core.system import InputError
 
 
 def entry(home, wanted):
@@ -174,12 +175,12 @@ def test_a_full_disk_is_named_and_leaves_no_entry(home, environment):
 import resource, sys
 sys.path.insert(0, sys.argv[1])
 from test_training import experiment
-from sftkd_core import experiments, storage
+from sftkd_core import experiments, system
 experiment().data.load("train"), experiment().data.load("validation")
 resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
 try:
     experiments.run(experiment(), quiet=True)
-except storage.StorageError as error:
+except system.StorageError as error:
     print(error)
 """
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
@@ -230,14 +231,14 @@ def test_an_evaluation_is_remembered_for_its_weights_images_and_code(home):
 
     images = torch.zeros(1, 1, 4, 4)
     for code, times in (("one", 1), ("one", 1), ("two", 2)):
-        found = evaluations.remembered({}, images, images, compute, code)
+        found = store.remembered({}, images, images, compute, code)
         assert found["psnr"].tolist() == [30.0]
         assert len(asked) == times
     next((home / "evaluations").glob("*.csv")).write_bytes(b"damaged")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for code in ("one", "two"):
-            evaluations.remembered({}, images, images, compute, code)
+            store.remembered({}, images, images, compute, code)
     assert len(asked) == 3
     assert "computed again" in str(said[0].message)
     other = images + 1
@@ -245,13 +246,13 @@ def test_an_evaluation_is_remembered_for_its_weights_images_and_code(home):
     cases += [({"w": images}, other, images), ({"w": images}, images, other)]
     for count, case in enumerate(cases, 4):
         for _ in range(2):
-            evaluations.remembered(*case, compute, "three")
+            store.remembered(*case, compute, "three")
             assert len(asked) == count
 
 
 def test_weights_that_no_longer_fit_are_taken_for_absent(home):
     wanted, other = experiment(), experiment(model="D3C5")
-    network = tasks.network(other)
+    network = objectives.network(other)
     record = {"name": wanted.name, "provenance": {}, "history": []}
     store.put(wanted.name, network.state_dict(), record, wanted.code)
     with pytest.warns(UserWarning, match="other weights"):
@@ -293,7 +294,7 @@ def test_a_stale_result_that_no_longer_fits_does_not_exist(home):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for model, there in (("D3C5", False), ("D2C5", True)):
-            network = tasks.network(experiment(model=model))
+            network = objectives.network(experiment(model=model))
             store.put(wanted.name, network.state_dict(), record, "of another day")
             assert experiments.exists(wanted) == there
 
@@ -321,7 +322,7 @@ def test_an_entry_that_is_just_written_or_cannot_be_read_is_not_set_aside(home, 
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", denied)
-    with pytest.raises(storage.StorageError, match="see to its permissions"):
+    with pytest.raises(system.StorageError, match="see to its permissions"):
         experiments.find(wanted)
     monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert experiments.find(wanted) is not None
@@ -364,7 +365,7 @@ def test_a_subject_may_be_called_na(home):
     table = pd.DataFrame({"subject": ["NA", "b"], "slice": [0, 0], "psnr": [30.0, float("inf")]})
     images = torch.zeros(1, 1, 4, 4)
     for _ in range(2):
-        found = evaluations.remembered({}, images, images, lambda: table, "code")
+        found = store.remembered({}, images, images, lambda: table, "code")
         assert found["subject"].tolist() == ["NA", "b"]
         assert found["psnr"].tolist() == [30.0, float("inf")]
 
@@ -420,25 +421,25 @@ def test_a_field_at_its_default_changes_no_key():
 def spy_on_teachers(monkeypatch):
     """The teachers and the paraphrasers that were asked what they know."""
     seen = []
-    real = tasks.remember
+    real = objectives.remember
 
     def remember(teacher, measurement, method, parts=(), *more):
         seen.append((teacher, list(parts)))
         return real(teacher, measurement, method, parts, *more)
 
-    monkeypatch.setattr(tasks, "remember", remember)
+    monkeypatch.setattr(objectives, "remember", remember)
     return seen
 
 
 def test_factor_transfer_trains_its_paraphraser_once_and_leaves_it(home, monkeypatch):
     trained, seen = [], spy_on_teachers(monkeypatch)
-    real = experiments._train
-    monkeypatch.setattr(experiments, "_train", lambda e, *a: trained.append(e) or real(e, *a))
+    real = running._train
+    monkeypatch.setattr(running, "_train", lambda e, *a: trained.append(e) or real(e, *a))
     ft = replace(AT, method="ft")
     first = experiments.run(ft, quiet=True)
     assert trained == [TEACHER, ft.paraphraser, ft]
     assert ft.paraphraser.schedule.epochs == 1  # a quarter of three, at least one
-    fresh = tasks.network(ft.paraphraser).state_dict()
+    fresh = objectives.network(ft.paraphraser).state_dict()
     learnt = experiments.find(ft.paraphraser).network.state_dict()
     assert not any(
         torch.equal(learnt[k], v) for k, v in fresh.items() if v.ndim == 4
@@ -472,7 +473,7 @@ def test_every_method_trains_and_leaves_its_teacher_alone(name, monkeypatch):
         assert not any(p.requires_grad for p in teacher.parameters())
     assert result.provenance["kd_weight"] > 0
     assert type(result.model).__name__ == "Cascade"
-    moved = tasks.network(wanted).student.state_dict()
+    moved = objectives.network(wanted).student.state_dict()
     assert all(not torch.equal(v, moved[k]) for k, v in result.model.state_dict().items())
 
 
@@ -508,7 +509,7 @@ def test_two_phases_train_features_and_then_the_image(name, last):
     features = replace(AT, method=name, joint=False)
     first = experiments.run(features, quiet=True)
     assert first.provenance["kd_weight"] is None
-    start = tasks.network(features).student
+    start = objectives.network(features).student
     moved = {
         (s, c)
         for s in range(5)
@@ -541,7 +542,7 @@ def test_a_student_starts_from_its_branches_and_its_parts_from_the_seed():
     result = experiments.run(wanted, quiet=True)
     joint = experiments.find(friendly)
     assert same(dict(result.model.state_dict()), dict(joint.student.state_dict()))
-    fresh = tasks.network(wanted).parts.state_dict()
+    fresh = objectives.network(wanted).parts.state_dict()
     assert same(dict(result.network.parts.state_dict()), dict(fresh))
 
 
@@ -734,9 +735,9 @@ def test_subjects_are_those_of_the_test_set_however_an_evaluation_is_remembered(
 
 def test_a_grid_of_which_nothing_was_run_has_no_rows():
     settings = [Setting("smoke"), Setting("smoke", seed=1)]
-    nothing = grid.evaluate(settings, ["student", "teacher"])
+    nothing = comparisons.evaluate(settings, ["student", "teacher"])
     assert nothing.empty
-    some = grid.evaluate(settings, ["student", "zero-filled"])
+    some = comparisons.evaluate(settings, ["student", "zero-filled"])
     assert list(nothing.columns) == list(some.columns)
     assert nothing.groupby("name")["psnr"].mean().empty
 

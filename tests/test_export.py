@@ -12,8 +12,8 @@ import torch
 
 from sftkd_core import consistency, experiments, masks, metrics
 from sftkd_core.__main__ import main
-from sftkd_core.commands import export as command
-from sftkd_core.settings import Setting
+from sftkd_core.book.setting import Setting
+from sftkd_core.cli import export as command
 
 SMOKE = ["--profile", "smoke"]
 

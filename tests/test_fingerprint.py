@@ -11,17 +11,9 @@ from pathlib import Path
 import pytest
 from test_training import experiment
 
-from sftkd_core import (
-    consistency,
-    distillation,
-    experiments,
-    fingerprint,
-    masks,
-    models,
-    sft,
-    tasks,
-)
-from sftkd_core.data import Dataset, brain
+from sftkd_core import consistency, distillation, experiments, masks, models, sft
+from sftkd_core.data import Dataset
+from sftkd_core.data.phantoms import brain
 from sftkd_core.distillation import (
     METHODS,
     attention,
@@ -29,15 +21,15 @@ from sftkd_core.distillation import (
     factors,
     flow,
     hints,
-    memory,
     probabilities,
     products,
     selectivity,
     similarity,
+    teacher,
 )
 from sftkd_core.distillation.attention import released_distance
-from sftkd_core.experiments import Experiment
-from sftkd_core.storage import write_bytes
+from sftkd_core.experiments import Experiment, fingerprint, objectives
+from sftkd_core.system import write_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(sys.modules["sftkd_core"].__file__).parent
@@ -132,11 +124,17 @@ TIDY = {
 }
 ALTERED = {
     "the KD weight doubled": (
-        replaced(tasks.network, "known, method, weight, norm", "known, method, 2 * weight, norm"),
+        replaced(
+            objectives.learn,
+            "train, known, method, weight, norm=norm",
+            "train, known, method, 2 * weight, norm=norm",
+        ),
         distils,
     ),
     "SFT weights never loaded": (
-        replaced(experiments.run, "target.load_state_dict(weights)", "target.state_dict()"),
+        replaced(
+            objectives.start, "target.load_state_dict(source.state_dict())", "target.state_dict()"
+        ),
         starts,
     ),
     "seeds share their subjects": (
@@ -185,7 +183,7 @@ RESTS_ON = [  # a definition, a line of it, another one, and the methods whose r
     (factors.translator, "(student_channels, factor", "(student_channels + 1, factor", {"ft"}),
     (selectivity.maximum_mean_discrepancy, "- 2 *", "- 3 *", {"nst"}),
     (products.slice_products, "_pixels(rows)", "_pixels(columns)", {"sp", "cc", "pkt"}),
-    (memory.Memory, "recall: Callable", "recall: object", set()),
+    (teacher.Memory, "recall: Callable", "recall: object", set()),
     (consistency.measure, "noise", "noise_", EVERY),
     (models.CascadeStage, "kernel_size=3", "kernel_size=5", EVERY),
     (brain.brain_phantom, "0.05 * smooth", "0.06 * smooth", EVERY),
@@ -243,7 +241,7 @@ def test_a_network_rests_on_every_class_of_its_modules(name):
 
 def test_every_objective_and_method_has_roots_that_can_be_read():
     for objective in experiments.OBJECTIVES:
-        assert all(map(fingerprint._node_of, map(fingerprint._bare, tasks.roots(objective))))
+        assert all(map(fingerprint._node_of, map(fingerprint._bare, objectives.roots(objective))))
     for rows in METHODS.values():
         for row in rows.values():
             own = [root for root in row.roots if fingerprint._is_own(root)]

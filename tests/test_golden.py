@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sftkd_core import experiments, hardware
+from sftkd_core import experiments, system
 from sftkd_core.data import Dataset
 from sftkd_core.experiments import Experiment, Schedule
 
@@ -53,7 +53,7 @@ def norms(experiment: Experiment) -> dict[str, float]:
 
 def machine() -> str:
     """What decides the last digits: the processor, and the library's version and kernels."""
-    return f"{hardware.processor()}, {torch.backends.cpu.get_cpu_capability()}, {torch.__version__}"
+    return f"{system.processor()}, {torch.backends.cpu.get_cpu_capability()}, {torch.__version__}"
 
 
 @pytest.mark.parametrize("case", CASES)

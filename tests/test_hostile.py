@@ -16,13 +16,10 @@ import resource
 import shutil
 import signal
 import sys
-import tarfile
 import traceback
 import warnings
-import zipfile
 import zlib
-from argparse import Namespace
-from pathlib import Path, PosixPath
+from pathlib import Path
 
 import h5py
 import miniatures
@@ -33,11 +30,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sftkd_core import checkpoints, masks, storage, store
-from sftkd_core.data import Dataset, acdc, calgary, fastmri, kdmri, nifti, prepared
+from sftkd_core import masks, system
+from sftkd_core.data import Dataset, prepared
+from sftkd_core.data.formats import nifti
+from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri
+from sftkd_core.data.layouts.source import files_in
 from sftkd_core.data.prepare import prepare
-from sftkd_core.data.source import files_in
-from sftkd_core.errors import InputError
+from sftkd_core.experiments import store
+from sftkd_core.system import InputError
 
 BLOCK = 500  # files a test
 SECONDS = 5  # a file may take at most
@@ -91,14 +91,6 @@ def weights() -> dict:
     return {"a.weight": torch.randn(2, 1, 3, 3, generator=draw), "a.bias": torch.zeros(2)}
 
 
-def checkpoint_file(archive=True) -> bytes:
-    buffer = io.BytesIO()
-    content = {"epoch": 3, "args": Namespace(lr=1e-3, exp_dir=PosixPath("/x")), "model": weights()}
-    content |= {"best_dev_loss": np.float64(0.1), "exp_dir": PosixPath("/x")}
-    torch.save(content, buffer, _use_new_zipfile_serialization=archive)
-    return buffer.getvalue()
-
-
 def prepared_files() -> tuple[bytes, bytes]:
     images = np.random.default_rng(0).random((2, 16, 16), np.float32)
     entry = {
@@ -111,7 +103,7 @@ def prepared_files() -> tuple[bytes, bytes]:
 
 def store_files() -> tuple[bytes, bytes]:
     store.put("entry", weights(), {"history": [], "provenance": {}}, "code")
-    place = storage.home() / "store" / "entry"
+    place = system.home() / "store" / "entry"
     return (place / "result.json").read_bytes(), (place / "weights.safetensors").read_bytes()
 
 
@@ -192,14 +184,6 @@ READERS = {
     "store-weights": (
         1000, "store/entry/weights.safetensors", lambda: [store_files()[1]],
         {"store/entry/result.json": lambda: store_files()[0]}, read_store,
-    ),
-    "checkpoint": (
-        1500, "c.pt", lambda: [checkpoint_file()], {},
-        lambda f: checkpoints.load_published(f / "c.pt"),
-    ),
-    "checkpoint-old": (
-        1000, "c.pt", lambda: [checkpoint_file(archive=False)], {},
-        lambda f: checkpoints.load_published(f / "c.pt"),
     ),
 }  # fmt: skip
 BLOCKS = [
@@ -307,7 +291,7 @@ def _confine(folder: Path) -> None:
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (300, 300))  # where a library hears no signal
-    allowed = (str(folder), str(folder.parent), "/dev/null", str(storage.home()))
+    allowed = (str(folder), str(folder.parent), "/dev/null", str(system.home()))
     never = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect",
              "pickle.find_class", "ctypes.dlopen")  # fmt: skip
 
@@ -482,51 +466,7 @@ def test_pickles_are_never_run(tmp_path):
     refused(masks.load_mask, path, "could run code")
     path.write_bytes(pickle.dumps(Pwned(sign)))
     refused(masks.load_mask, path, "not a plain")
-    checkpoint = tmp_path / "c.pt"
-    for archive in (True, False):
-        torch.save(
-            {"model": weights(), "args": Pwned(sign)},
-            checkpoint, _use_new_zipfile_serialization=archive,
-        )  # fmt: skip
-        refused(checkpoints.load_published, checkpoint, r"it asks for \w+\.system")
-    checkpoint.write_bytes(pickle.dumps(Pwned(sign)))
-    refused(checkpoints.load_published, checkpoint, "cannot be read as weights")
     assert not sign.exists()
-
-
-def test_a_published_checkpoint_is_read(tmp_path):
-    for archive in (True, False):
-        path = tmp_path / "c.pt"
-        path.write_bytes(checkpoint_file(archive))
-        read = checkpoints.load_published(path)
-        assert list(read) == ["a.weight", "a.bias"]
-        assert read["a.weight"].shape == (2, 1, 3, 3)
-
-
-@RESOURCES
-def test_checkpoints_that_break_their_reader_are_refused(tmp_path):
-    path = tmp_path / "c.pt"
-    # tuples in tuples as a key: hashing it overflows the stack of the process
-    nested = b"\x80\x02}" + b")" + b"\x85" * 400_000 + b"K\x01s."
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", nested)
-        archive.writestr("archive/version", "3\n")
-    within(100 << 20, lambda: refused(checkpoints.load_published, path, "parts"), tmp_path)
-    path.write_bytes(nested)
-    within(100 << 20, lambda: refused(checkpoints.load_published, path, "parts"), tmp_path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02}.")
-        archive.writestr("archive/data/0", bytes(600_000_000))
-    assert path.stat().st_size < 2e6
-    within(100 << 20, lambda: refused(checkpoints.load_published, path, "far fewer"), tmp_path)
-    # a stride of 0 makes a vast tensor of one number
-    torch.save({"model": {"a": torch.zeros(1).expand(10**6, 10**6)}}, path)
-    within(100 << 20, lambda: refused(checkpoints.load_published, path, "no plain"), tmp_path)
-    torch.save({"model": {"a": torch.tensor([1.0, float("nan")])}}, path)
-    refused(checkpoints.load_published, path, "NaN")
-    with tarfile.open(path, "w") as archive:
-        archive.addfile(tarfile.TarInfo("../escape"))
-    refused(checkpoints.load_published, path, "not a file that torch.save wrote")
 
 
 def test_hdf5_that_points_elsewhere_is_refused(tmp_path):
@@ -614,13 +554,13 @@ def test_names_of_subjects_stay_names(tmp_path):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=400), st.sampled_from([".nii", ".nii.gz", ".npy", ".h5", ".pt", ".json"]))
+@given(st.binary(max_size=400), st.sampled_from([".nii", ".nii.gz", ".npy", ".h5", ".json"]))
 def test_arbitrary_bytes_are_refused(tmp_path_factory, content, ending):
     path = tmp_path_factory.mktemp("any") / f"manifest{ending}"
     path.write_bytes(content)
     read = {
         ".nii": nifti.read_nifti, ".nii.gz": nifti.read_nifti, ".npy": masks.load_mask,
-        ".h5": kdmri.read_file, ".pt": checkpoints.load_published,
+        ".h5": kdmri.read_file,
         ".json": lambda p: prepared.read_manifest(p.parent),
     }[ending]  # fmt: skip
     refused(read, path, "manifest")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkd_core import masks
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "masks"
 KINDS = [masks.cartesian_mask, masks.equispaced_mask]

@@ -5,8 +5,9 @@ import torch
 
 from sftkd_core import distillation, masks, models
 from sftkd_core.consistency import measure
-from sftkd_core.distillation import METHODS, memory
-from sftkd_core.distillation.distiller import common_sizes
+from sftkd_core.distillation import METHODS
+from sftkd_core.distillation import teacher as teachers
+from sftkd_core.distillation.teacher import common_sizes
 from sftkd_core.models import Cascade
 
 CASES = [(name, variant) for name, rows in METHODS.items() for variant in rows]
@@ -50,8 +51,8 @@ BATCHES = [[0, 1, 2, 3], [18, 7, 3, 12], [5, 4], [17, 18, 8, 9, 0]]
 def test_remembered_is_live(name, variant, limit, teacher, measured, monkeypatch):
     row, parts = distillation.method(name, variant), teacher_parts(name, teacher)
     for block in (1e9, 1):
-        monkeypatch.setattr(memory, "BLOCK", block)
-        known = memory.remember(teacher, measured, row, parts, precision="float32", limit=limit)
+        monkeypatch.setattr(teacher, "BLOCK", block)
+        known = teachers.remember(teacher, measured, row, parts, precision="float32", limit=limit)
         for batch in BATCHES:
             indices = torch.tensor(batch)
             ours, theirs = known(indices), live(row, teacher, parts, measured, indices)
@@ -64,9 +65,9 @@ def test_remembered_is_live(name, variant, limit, teacher, measured, monkeypatch
 
 def test_the_gram_matrix_of_all_is_symmetric_and_of_every_block(teacher, measured, monkeypatch):
     row = distillation.method("sp")
-    whole = memory.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
-    monkeypatch.setattr(memory, "BLOCK", 1)  # eight slices at a time: three blocks, the last short
-    blocks = memory.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
+    whole = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
+    monkeypatch.setattr(teacher, "BLOCK", 1)  # eight slices at a time: three blocks, the last short
+    blocks = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
     for a, b in zip(whole, blocks, strict=True):
         assert a.shape == (COUNT, COUNT)
         assert torch.equal(b, b.T)
@@ -92,7 +93,7 @@ class Counting(torch.nn.Module):
 def test_a_kept_summary_needs_no_teacher(name, limit, again, teacher, measured):
     counting = Counting(teacher)
     row = distillation.method(name)
-    known = memory.remember(counting, measured, row, precision="float32", limit=limit)
+    known = teachers.remember(counting, measured, row, precision="float32", limit=limit)
     before = counting.seen
     known(torch.tensor([1, 2, 3]))
     assert counting.seen - before == (3 if again else 0)
@@ -103,7 +104,7 @@ def test_the_limit_is_that_of_all_slices(teacher, measured):
     for limit, again in ((kept, 0), (kept - 1, 2)):
         counting = Counting(teacher)
         row = distillation.method("at")
-        known = memory.remember(counting, measured, row, precision="float32", limit=limit)
+        known = teachers.remember(counting, measured, row, precision="float32", limit=limit)
         before = counting.seen
         known(torch.tensor([1, 2]))
         assert counting.seen - before == again
@@ -127,7 +128,7 @@ def test_layers_are_compared_at_the_size_of_the_smaller(small, measured):
     row = distillation.method("at")
     sizes = common_sizes(row, networks["student"], networks["teacher"], (16, 16))
     assert sizes == 5 * [(8, 8)]
-    known = memory.remember(networks["teacher"], measured, row, (), sizes, "float32")
+    known = teachers.remember(networks["teacher"], measured, row, (), sizes, "float32")
     indices = torch.tensor([4, 2])
     with torch.no_grad():
         _, features = networks["teacher"].features(measured[indices])
@@ -149,7 +150,7 @@ def test_remembering_leaves_the_networks_mode_and_random_state_alone(measured):
     state = torch.random.get_rng_state()
     weights = [p.clone() for p in teacher.parameters()]
     common_sizes(distillation.method("at"), student, teacher, (16, 16))
-    memory.remember(teacher, measured, distillation.method("at"), precision="float32")
+    teachers.remember(teacher, measured, distillation.method("at"), precision="float32")
     assert student.training
     assert teacher.training
     assert torch.equal(torch.random.get_rng_state(), state)

@@ -8,7 +8,7 @@ from sewar.full_ref import vifp
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sftkd_core import metrics
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 
 @pytest.fixture(scope="module")

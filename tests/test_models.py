@@ -7,7 +7,7 @@ from torch.nn.functional import conv2d, relu
 
 from sftkd_core import masks, models, sft
 from sftkd_core.consistency import measure
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 
 @pytest.fixture(scope="module")

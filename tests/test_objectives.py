@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from sftkd_core import distillation, masks, models, objectives
+from sftkd_core import distillation, masks, models
 from sftkd_core.consistency import measure
 from sftkd_core.distillation import LOSSES, METHODS, Distiller
-from sftkd_core.distillation.memory import remember
-from sftkd_core.errors import InputError
-from sftkd_core.objectives import Examples
+from sftkd_core.distillation.teacher import remember
+from sftkd_core.experiments import losses
+from sftkd_core.experiments.objectives import Examples
+from sftkd_core.system import InputError
 
 CASES = [(name, variant) for name, rows in METHODS.items() for variant in rows]
 PLACES = {  # (stage, convolution) of each layer that is compared: teacher D5C5, student D3C5
@@ -64,7 +65,7 @@ def test_reconstruction_is_the_mean_absolute_error():
     indices = torch.tensor([3, 0, 7])
     image = network(train.measurement[indices])
     expected = (image - train.targets[indices]).abs().sum() / (3 * 16 * 16)
-    assert torch.allclose(objectives.reconstruction(train)(network, indices), expected)
+    assert torch.allclose(losses.reconstruction(train)(network, indices), expected)
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -78,9 +79,9 @@ def test_distillation_is_one_sum_or_features_alone(name, variant):
     image = network.student(measurement)
     rec = (image - train.targets[indices]).abs().mean()
     assert kd.item() > 0
-    joint = objectives.distillation(train, known, row, 0.25)(network, indices)
+    joint = losses.distillation(train, known, row, 0.25)(network, indices)
     assert joint.item() == pytest.approx((rec + 0.25 * kd).item(), rel=1e-4)
-    alone = objectives.distillation(train, known, row, 0.25, joint=False)(network, indices)
+    alone = losses.distillation(train, known, row, 0.25, joint=False)(network, indices)
     # float32 logarithms cancel in a divergence of nearly equal probabilities (PKT)
     assert alone.item() == pytest.approx(kd.item(), rel=1e-3, abs=2e-7)
 
@@ -91,7 +92,7 @@ def test_the_weight_makes_the_gradients_ratio_the_share(name, variant, share):
     train = examples(count=4)
     row, teacher, theirs, network = pair(name, variant)
     known = remember(teacher, train.measurement, row, theirs, precision="float32")
-    weight = objectives.starting_weight(network, train, known, row, share, 4, "float32")
+    weight = losses.starting_weight(network, train, known, row, share, 4, "float32")
     kd = kd_by_hand(name, variant, teacher, theirs, network, train.measurement)
     rec = (network.student(train.measurement) - train.targets).abs().mean()
     norms = []
@@ -110,13 +111,13 @@ def test_the_weight_is_measured_on_the_first_four_batches():
 
     def weight(train, batch):
         known = remember(teacher, train.measurement, row, theirs, precision="float32")
-        return objectives.starting_weight(network, train, known, row, 0.1, batch, "float32")
+        return losses.starting_weight(network, train, known, row, 0.1, batch, "float32")
 
     assert weight(long, 2) == weight(short, 2)
     assert weight(long, 4) != weight(short, 4)
     known = remember(teacher, long.measurement, row, theirs, precision="float32")
     parts = torch.arange(8).split(2)
-    pulls = [objectives.gradient_norms(network, long, known, row, i, "float32") for i in parts]
+    pulls = [losses.gradient_norms(network, long, known, row, i, "float32") for i in parts]
     rec, kd = torch.stack(pulls).sum(0).tolist()
     assert weight(long, 2) == pytest.approx(0.1 * rec / kd, rel=1e-12)
 
@@ -126,7 +127,7 @@ def test_the_weight_leaves_the_network_as_it_was():
     row, teacher, theirs, network = pair("at")
     before = {k: v.clone() for k, v in network.state_dict().items()}
     known = remember(teacher, train.measurement, row, theirs, precision="float32")
-    objectives.starting_weight(network, train, known, row, 0.1, 4, "float32")
+    losses.starting_weight(network, train, known, row, 0.1, 4, "float32")
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     assert all(p.grad is None for p in network.parameters())
 
@@ -140,7 +141,7 @@ def test_without_a_gradient_there_is_no_weight(count):
     network = Distiller(models.build("D3C5", 1)).eval()
     known = remember(teacher, train.measurement, row, precision="float32")
     with pytest.raises(InputError, match=r"no gradient in the student.*other taps"):
-        objectives.starting_weight(network, train, known, row, 0.1, 4, "float32")
+        losses.starting_weight(network, train, known, row, 0.1, 4, "float32")
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -150,7 +151,7 @@ def test_who_gets_a_gradient(name, variant, joint):
     row, teacher, theirs, network = pair(name, variant)
     known = remember(teacher, train.measurement, row, theirs, precision="float32")
     network.train()
-    objective = objectives.distillation(train, known, row, 1.0, joint)
+    objective = losses.distillation(train, known, row, 1.0, joint)
     objective(network, torch.arange(4)).backward()
     frozen = [p for module in (teacher, *theirs) for p in module.parameters()]
     assert all(p.grad is None for p in frozen)
@@ -176,7 +177,7 @@ def test_paraphrase_is_the_squared_error_of_what_comes_back():
     indices = torch.tensor([4, 1])
     (layer,) = layers(teacher, train.measurement[indices], [(4, 2)])
     expected = (network[0].decoder(network[0].encoder(layer)) - layer).square().mean()
-    found = objectives.paraphrase(train, teacher, row)(network, indices)
+    found = losses.paraphrase(train, teacher, row)(network, indices)
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     found.backward()
     assert all(p.grad is not None for p in network.parameters())
@@ -189,8 +190,8 @@ def test_validation_of_a_paraphrase_weighs_every_slice_alike():
     theirs = distillation.parts(row, models.build("D3C5", 1), teacher)[1]
     network = torch.nn.ModuleList(theirs).eval()
     with torch.no_grad():
-        scores = objectives.validate_paraphrase(held, teacher, row)(network)
-        whole = objectives.paraphrase(held, teacher, row)(network, torch.arange(11))
+        scores = losses.validate_paraphrase(held, teacher, row)(network)
+        whole = losses.paraphrase(held, teacher, row)(network, torch.arange(11))
     assert scores["loss"] == pytest.approx(whole.item(), rel=1e-5)
     assert set(scores) == {"loss"}
 
@@ -201,7 +202,7 @@ def test_validation_of_features_alone(count):
     row, teacher, theirs, network = pair("sp")
     known = remember(teacher, held.measurement, row, theirs, precision="float32")
     with torch.no_grad():
-        scores = objectives.validate_distillation(held, known, row)(network)
+        scores = losses.validate_distillation(held, known, row)(network)
         images = network(held.measurement)
         parts = {9: [9], 11: [8, 3]}.get(count, [count])  # nine: not eight and one
         kd = [
@@ -220,7 +221,7 @@ def test_validation_of_the_image_is_blind_to_features():
     held = examples(9)
     _, _, _, network = pair("at")
     with torch.no_grad():
-        scores = objectives.validate_image(held)(network)
+        scores = losses.validate_image(held)(network)
         loss = (network.student(held.measurement) - held.targets).abs().mean()
     assert scores["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
@@ -228,7 +229,7 @@ def test_validation_of_the_image_is_blind_to_features():
 @pytest.mark.parametrize("smallest", [1, 2, 3])
 def test_parts_cover_all_slices_and_none_is_too_small(smallest):
     for count in range(1, 40):
-        parts = objectives._parts(count, 8, smallest)
+        parts = losses._parts(count, 8, smallest)
         assert [i for start, stop in parts for i in range(start, stop)] == list(range(count))
         assert min(stop - start for start, stop in parts) >= min(smallest, count)
         assert max(stop - start for start, stop in parts) < 8 + smallest

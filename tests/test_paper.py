@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sftkd_core import models, paper
+from sftkd_core import models
+from sftkd_core.book import paper
+from sftkd_core.book.setting import PLAN
 from sftkd_core.data import PHANTOMS, SHORT_NAMES
-from sftkd_core.settings import PLAN
 
 TEXT = Path(__file__).parents[2] / "shared" / "paper.txt"
 needs_paper = pytest.mark.skipif(

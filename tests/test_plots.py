@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 import torch
 
-from sftkd_core import metrics, plots
-from sftkd_core.errors import InputError
-from sftkd_core.significance import Verdict
+from sftkd_core import metrics
+from sftkd_core.book import plots
+from sftkd_core.book.comparisons import Verdict
+from sftkd_core.system import InputError
 
 
 @pytest.fixture(autouse=True)

@@ -18,11 +18,12 @@ import pytest
 import torch
 
 from sftkd_core import masks
-from sftkd_core.data import SHORT_NAMES, Dataset, kdmri, prepared
+from sftkd_core.book.setting import Setting
+from sftkd_core.data import SHORT_NAMES, Dataset, prepared
+from sftkd_core.data.layouts import kdmri
+from sftkd_core.data.layouts.source import Found, Source
 from sftkd_core.data.prepare import FORMAT, export_kdmri, prepare
-from sftkd_core.data.source import Found, Source
-from sftkd_core.errors import InputError
-from sftkd_core.settings import Setting
+from sftkd_core.system import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
 WRITERS = {

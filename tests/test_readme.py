@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sftkd_core.book.setting import CAST, Setting
 from sftkd_core.experiments import Experiment
-from sftkd_core.settings import CAST, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))

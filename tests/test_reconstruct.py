@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from sftkd_core import data, experiments, masks, metrics, models, store
+from sftkd_core import data, experiments, masks, metrics, models
 from sftkd_core.__main__ import main
-from sftkd_core.commands.reconstruct import remove_phase
+from sftkd_core.book.setting import Setting
+from sftkd_core.cli.reconstruct import remove_phase
 from sftkd_core.consistency import from_kspace, measure
-from sftkd_core.settings import Setting
+from sftkd_core.experiments import store
 
 SMOKE = ["--profile", "smoke"]
 SHARED = Path(__file__).parents[2] / "shared" / "data"

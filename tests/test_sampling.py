@@ -9,8 +9,8 @@ from test_training import TINY, experiment
 
 from sftkd_core import experiments, masks
 from sftkd_core.consistency import measure
-from sftkd_core.errors import InputError
-from sftkd_core.sampling import Sampling
+from sftkd_core.experiments.experiment import Sampling
+from sftkd_core.system import InputError
 
 IMAGES = torch.rand(3, 1, 32, 40, generator=torch.Generator().manual_seed(0))
 

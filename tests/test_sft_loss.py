@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sftkd_core import sft
-from sftkd_core.errors import InputError
+from sftkd_core.system import InputError
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sftkd_core import grid, significance, words
+from sftkd_core.book import comparisons
+from sftkd_core.book.comparisons import Verdict, holm, paired, rank_biserial
+from sftkd_core.book.setting import Setting
 from sftkd_core.data import Dataset
-from sftkd_core.errors import InputError
 from sftkd_core.metrics import Comparison
-from sftkd_core.settings import Setting
-from sftkd_core.significance import Verdict, holm, paired, rank_biserial
+from sftkd_core.system import InputError
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
@@ -197,7 +197,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     draw = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-        low, high = significance._t_interval(0.1 + draw.normal(size=5), 0.8)
+        low, high = comparisons._t_interval(0.1 + draw.normal(size=5), 0.8)
         held += low <= 0.1 <= high
     assert abs(held / 400 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 400)
 
@@ -220,13 +220,13 @@ def one_training(mean, low, high, subjects=10):
      "**a** and **b** cannot be told apart (+0.10 dB, 95 % interval -0.05 to +0.25)"),
 ])  # fmt: skip
 def test_a_verdict_over_seeds_is_no_stronger_than_its_interval(numbers, sentence):
-    assert words.verdict("a", "b", verdict(*numbers)) == sentence
+    assert comparisons.verdict("a", "b", verdict(*numbers)) == sentence
 
 
 @pytest.mark.parametrize("numbers", [(0.1, 0.05, 0.15), (-0.1, -0.15, -0.05), (0.1, -0.05, 0.25)])
 def test_one_training_makes_no_verdict_whatever_its_subjects_say(numbers):
     mean, low, high = (f"{number:+.2f}" for number in numbers)
-    assert words.verdict("a", "b", one_training(*numbers)) == (
+    assert comparisons.verdict("a", "b", one_training(*numbers)) == (
         f"**a** minus **b** is {mean} dB in this training "
         f"(subjects of this test set: {low} to {high})"
     )
@@ -234,19 +234,19 @@ def test_one_training_makes_no_verdict_whatever_its_subjects_say(numbers):
 
 
 def test_a_verdict_of_one_seed_and_other_units():
-    one = words.verdict("a", "b", verdict(0.1, -inf, inf, (0.1,)))
+    one = comparisons.verdict("a", "b", verdict(0.1, -inf, inf, (0.1,)))
     assert one == "**a** minus **b** is +0.10 dB, with one seed: no interval"
-    other = words.verdict("a", "b", verdict(0.0123, 0.01, 0.02), unit="SSIM", digits=3)
+    other = comparisons.verdict("a", "b", verdict(0.0123, 0.01, 0.02), unit="SSIM", digits=3)
     assert other == "**a** is ahead of **b** by 0.012 SSIM (95 % interval +0.010 to +0.020)"
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(words).attempted >= 1
-    assert doctest.testmod(words).failed == 0
+    assert doctest.testmod(comparisons).attempted >= 1
+    assert doctest.testmod(comparisons).failed == 0
 
 
 def test_one_subject_has_no_interval():
-    assert words.verdict("a", "b", one_training(0.2, 0.1, 0.3, subjects=1)) == (
+    assert comparisons.verdict("a", "b", one_training(0.2, 0.1, 0.3, subjects=1)) == (
         "**a** minus **b** is +0.20 dB in this training, on one subject: no interval"
     )
 
@@ -260,7 +260,7 @@ SMALL = Setting("smoke", device="cpu")
 def trained(monkeypatch):
     """Tables of made-up values; ``trained[seed, name] = level`` makes one."""
     levels = {}
-    monkeypatch.setattr(grid, "_has", lambda setting, name: (setting.seed, name) in levels)
+    monkeypatch.setattr(comparisons, "_has", lambda setting, name: (setting.seed, name) in levels)
 
     def evaluate(self, name):
         return table([self.seed], levels[self.seed, name]).drop(columns="seed")
@@ -270,24 +270,24 @@ def trained(monkeypatch):
 
 
 def test_over_seeds_takes_those_at_which_both_are_there(trained):
-    assert grid.over_seeds(SMALL, "kd", "student") is None
+    assert comparisons.over_seeds(SMALL, "kd", "student") is None
     trained |= {(0, "kd"): 1.0, (0, "student"): 0.5, (1, "kd"): 9.0, (2, "student"): 9.0}
-    one = grid.over_seeds(SMALL, "kd", "student")
+    one = comparisons.over_seeds(SMALL, "kd", "student")
     assert (one.by_seed, isinf(one.low)) == ((0.5,), True)
     trained |= {(3, "kd"): 1.0, (3, "student"): 0.75, (7, "kd"): 2.0, (7, "student"): 1.0}
-    assert grid.over_seeds(SMALL, "kd", "student").by_seed == pytest.approx((0.5, 0.25))
-    mine = grid.over_seeds(replace(SMALL, seed=7), "kd", "student")
+    assert comparisons.over_seeds(SMALL, "kd", "student").by_seed == pytest.approx((0.5, 0.25))
+    mine = comparisons.over_seeds(replace(SMALL, seed=7), "kd", "student")
     assert mine.by_seed == pytest.approx((0.5, 0.25, 1.0))
 
 
 def test_findings_put_the_seeds_beside_the_one_training(trained):
     versus = {("kd", "student"): one_training(0.2, 0.1, 0.3)}
     trained |= {(0, "kd"): 0.2, (0, "student"): 0.0}
-    first, caution = words.findings(SMALL, versus)
-    assert first == f"- {words.verdict('kd', 'student', versus['kd', 'student'])}."
+    first, caution = comparisons.findings(SMALL, versus)
+    assert first == f"- {comparisons.verdict('kd', 'student', versus['kd', 'student'])}."
     assert "one draw" in caution
-    assert words.findings(SMALL, versus, caution=False) == [first]
+    assert comparisons.findings(SMALL, versus, caution=False) == [first]
     trained |= {(1, "kd"): -0.2, (1, "student"): 0.0}
-    (only,) = words.findings(SMALL, versus)
+    (only,) = comparisons.findings(SMALL, versus)
     assert only.startswith(first[:-1])
     assert "; over 2 seeds, **kd** and **student** cannot be told apart (+0.000 dB" in only

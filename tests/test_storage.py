@@ -6,19 +6,19 @@ import time
 
 import pytest
 
-from sftkd_core import storage
+from sftkd_core import system
 
 
 def test_home_follows_the_environment(home, monkeypatch):
-    assert storage.home() == home
+    assert system.home() == home
     monkeypatch.delenv("SFTKD_HOME")
-    assert storage.home().parts[-2:] == (".cache", "sftkd_core")
+    assert system.home().parts[-2:] == (".cache", "sftkd_core")
 
 
 def test_writing_replaces_whole_files_and_leaves_nothing_else(tmp_path):
     path = tmp_path / "new" / "file.bin"
-    storage.write_bytes(path, b"one")
-    storage.write_bytes(path, b"two")
+    system.write_bytes(path, b"one")
+    system.write_bytes(path, b"two")
     assert path.read_bytes() == b"two"
     assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
@@ -26,11 +26,11 @@ def test_writing_replaces_whole_files_and_leaves_nothing_else(tmp_path):
 def test_full_disk_is_named_and_leaves_no_half_file(tmp_path):
     code = """
 import resource, sys
-from sftkd_core import storage
+from sftkd_core import system
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    storage.write_bytes(sys.argv[1], bytes(1_000_000))
-except storage.StorageError as error:
+    system.write_bytes(sys.argv[1], bytes(1_000_000))
+except system.StorageError as error:
     print(error)
 """
     path = tmp_path / "big.bin"
@@ -45,8 +45,8 @@ except storage.StorageError as error:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(storage.StorageError, match=r"cannot write .*file"):
-        storage.write_bytes(tmp_path / "file" / "below", b"x")
+    with pytest.raises(system.StorageError, match=r"cannot write .*file"):
+        system.write_bytes(tmp_path / "file" / "below", b"x")
 
 
 def test_set_aside_keeps_what_it_moves_and_warns(tmp_path):
@@ -54,15 +54,15 @@ def test_set_aside_keeps_what_it_moves_and_warns(tmp_path):
         (tmp_path / "entry").mkdir()
         (tmp_path / "entry" / "x").write_text(str(number))
         with pytest.warns(UserWarning, match=f"damaged-{number}.*broken"):
-            storage.set_aside(tmp_path / "entry", "broken")
+            system.set_aside(tmp_path / "entry", "broken")
     assert (tmp_path / "entry.damaged-2" / "x").read_text() == "2"
 
 
 def test_a_lock_is_held_by_one_process_and_freed_by_its_death(tmp_path):
     code = """
 import sys, time
-from sftkd_core import storage
-with storage.lock(sys.argv[1]):
+from sftkd_core import system
+with system.lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -7,18 +7,12 @@ import pytest
 import torch
 from test_training import SHORT, TINY, experiment, interrupt, same, weights_of
 
-from sftkd_core import (
-    adversarial,
-    experiments,
-    imitation,
-    metrics,
-    models,
-    objectives,
-    sft,
-    tasks,
-)
+from sftkd_core import experiments, metrics, models, sft
+from sftkd_core.book.setting import Setting
 from sftkd_core.consistency import measure
-from sftkd_core.errors import InputError
+from sftkd_core.experiments import losses, objectives
+from sftkd_core.experiments.experiment import Sampling
+from sftkd_core.models import dagan
 from sftkd_core.models.dagan import (
     Discriminator,
     LossWeights,
@@ -27,16 +21,15 @@ from sftkd_core.models.dagan import (
     frequency_loss,
     pixel_loss,
 )
-from sftkd_core.norms import NORMS
-from sftkd_core.sampling import Sampling
-from sftkd_core.settings import Setting
+from sftkd_core.sft import NORMS
+from sftkd_core.system import InputError
 
 INDICES = torch.tensor([0, 2])
 
 
 def examples(phase=0.0, size=32):
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(1))
-    return objectives.Examples(Sampling(3, phase=phase).measure(images), images)
+    return experiments.Examples(Sampling(3, phase=phase).measure(images), images)
 
 
 def gradients(network, loss):
@@ -122,7 +115,7 @@ def test_a_joint_training_goes_on_from_a_joint_training(home):
 def test_imitation_is_two_l1_terms():
     train, student = examples(), models.build("D2C5", 1)
     teacher = models.build("D3C5", 2).requires_grad_(False)
-    loss = imitation.imitation(train, teacher, 0.5)(student, INDICES)
+    loss = losses.imitation(train, teacher, 0.5)(student, INDICES)
     image = student(train.measurement[INDICES])
     shown = teacher(train.measurement[INDICES])
     expected = (image - train.targets[INDICES]).abs().mean() + 0.5 * (image - shown).abs().mean()
@@ -135,13 +128,13 @@ def test_imitation_is_two_l1_terms():
 @pytest.fixture
 def players():
     torch.manual_seed(0)
-    return adversarial.Adversaries(models.build("DAGAN-narrow", 0), Discriminator(channels=4))
+    return dagan.Adversaries(models.build("DAGAN-narrow", 0), Discriminator(channels=4))
 
 
 def test_each_player_sees_its_own_loss_only(players):
     train, weights = examples(), LossWeights(2.0, 0.01, 3.0)
     players.eval()  # batch statistics would move between the calls below
-    found = gradients(players, adversarial.adversarial(train, weights)(players, INDICES))
+    found = gradients(players, dagan.adversarial(train, weights)(players, INDICES))
     image, target = players(train.measurement[INDICES]), train.targets[INDICES]
     judge = players.discriminator
     own = (
@@ -243,13 +236,13 @@ def test_a_complex_cascade_has_gradients_at_zero():
 def test_an_sft_experiment_is_trained_and_judged_by_its_own_loss():
     own = {"sft_weights": (1.0, 0.5, 4.0), "released": True, "norm": "mse", "branches": (2, 4)}
     wanted = experiment(objective="sft", model="D3C5", student="D2C5", **own)
-    held, network = examples(), tasks.network(wanted)
+    held, network = examples(), objectives.network(wanted)
     assert network.branches == (2, 4)
-    task = tasks.task(wanted, network, held, held)
+    task = objectives.task(wanted, network, held, held)
     with torch.no_grad():
         images = network(held.measurement)
         terms = sft.loss(*images, held.targets, (1.0, 0.5, 4.0), True, NORMS["mse"])
-        torch.testing.assert_close(task.objective(network, torch.arange(3)), terms.total)
+        torch.testing.assert_close(task.loss(network, torch.arange(3)), terms.total)
         assert task.validate(network)["loss"] == pytest.approx(terms.total.item(), rel=1e-5)
 
 
@@ -257,14 +250,14 @@ def test_distillation_takes_its_norm_and_imitation_its_weight():
     held, teacher = examples(), models.build("D3C5", 1).requires_grad_(False).eval()
     common = {"model": "D2C5", "teacher": experiment(model="D3C5")}
     wanted = experiment(objective="distil", method="at", norm="mse", weight=0.25, **common)
-    network = tasks.network(wanted).eval()
+    network = objectives.network(wanted).eval()
     with torch.no_grad():
         error = (network(held.measurement) - held.targets).square().mean()
-        found = tasks.task(wanted, network, held, held, teacher).validate(network)
+        found = objectives.task(wanted, network, held, held, teacher).validate(network)
         assert found["loss"] == pytest.approx(error.item(), rel=1e-5)
         wanted = experiment(objective="imitate", weight=0.5, **common)
-        network = tasks.network(wanted)
-        found = tasks.task(wanted, network, held, held, teacher).objective(network, INDICES)
-        expected = imitation.imitation(held, teacher, 0.5)(network, INDICES)
+        network = objectives.network(wanted)
+        found = objectives.task(wanted, network, held, held, teacher).loss(network, INDICES)
+        expected = losses.imitation(held, teacher, 0.5)(network, INDICES)
         torch.testing.assert_close(found, expected)
-        assert found != imitation.imitation(held, teacher, 1.0)(network, INDICES)
+        assert found != losses.imitation(held, teacher, 1.0)(network, INDICES)

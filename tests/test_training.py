@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from sftkd_core import data, experiments, masks, models, objectives, storage, training
+from sftkd_core import data, experiments, masks, models, system
 from sftkd_core.consistency import measure
 from sftkd_core.data import Dataset
-from sftkd_core.errors import InputError
-from sftkd_core.experiments import Experiment, Sampling
-from sftkd_core.training import Schedule
+from sftkd_core.experiments import Experiment, Sampling, objectives, training
+from sftkd_core.experiments.experiment import Schedule
+from sftkd_core.system import InputError
 
 TINY = Dataset("brain", 32, 3, 2, 1, 1)
 SHORT = Schedule(epochs=3, decay="cosine")
@@ -228,7 +228,7 @@ def test_killed_distillation_ends_with_the_same_bits(method, objective, saves, h
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGKILL
-    place = storage.home() / "store" / victim.name
+    place = system.home() / "store" / victim.name
     assert (place / "checkpoint.safetensors").exists()
     assert experiments.find(victim) is None
 
@@ -343,7 +343,7 @@ def test_sampling_never_asks_for_more_centre_than_lines():
 
 def test_nothing_is_written_outside_the_home(home):
     experiments.run(experiment(), quiet=True)
-    assert {path.name for path in storage.home().iterdir()} == {"store", "phantoms"}
+    assert {path.name for path in system.home().iterdir()} == {"store", "phantoms"}
 
 
 def test_reconstruct_keeps_convolutions_of_gpus_in_full_float32():

@@ -14,9 +14,10 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 
-from sftkd_core import experiments, grid, plots, significance
-from sftkd_core.settings import CAST, Setting
-from sftkd_core.words import verdict
+from sftkd_core import experiments
+from sftkd_core.book import comparisons, plots
+from sftkd_core.book.comparisons import verdict
+from sftkd_core.book.setting import CAST, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -57,12 +58,12 @@ def evaluate(settings: list[Setting]) -> pd.DataFrame:
     ]
     if missing:
         raise SystemExit(f"error: no results of {', '.join(missing)}; train them first")
-    return grid.evaluate(settings, ["zero-filled", *NAMES])
+    return comparisons.evaluate(settings, ["zero-filled", *NAMES])
 
 
-def compared(slices: pd.DataFrame, a: str, b: str) -> significance.Verdict:
+def compared(slices: pd.DataFrame, a: str, b: str) -> comparisons.Verdict:
     """The paired difference of two experiments over their seeds."""
-    return significance.paired(*(slices[slices["name"] == name] for name in (a, b)))
+    return comparisons.paired(*(slices[slices["name"] == name] for name in (a, b)))
 
 
 def at_length(settings: list[Setting], pair: tuple[str, str]) -> str:
@@ -74,7 +75,7 @@ def at_length(settings: list[Setting], pair: tuple[str, str]) -> str:
         for name in pair
     ]
     epochs = FACTOR * settings[0].experiment("student").schedule.epochs
-    found = verdict(*pair, significance.paired(*tables))
+    found = verdict(*pair, comparisons.paired(*tables))
     return f"- the same after {epochs} epochs a phase instead of {epochs // FACTOR}: {found}."
 
 
@@ -82,7 +83,7 @@ def at_the_test(settings: list[Setting]) -> list[str]:
     """The method without its imitation term at the acceleration that it was not singled out at."""
     settings = [Setting(s.profile, s.data, 5, s.seed, s.device) for s in settings]
     names = list(dict.fromkeys(name for _, *pair in TESTED for name in pair))
-    slices = grid.evaluate(settings, names)
+    slices = comparisons.evaluate(settings, names)
     lines = []
     for label, a, b in TESTED:
         lines.append(f"- at 5x, {label}: {verdict(a, b, compared(slices, a, b))}.")

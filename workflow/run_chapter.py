@@ -151,7 +151,7 @@ def _execute(source: Path, working: Path, parameters: dict, timeout: int | None)
 
 
 def _record(notebook, source: Path, given: dict, started: datetime, seconds: float) -> dict:
-    from sftkd_core.hardware import describe, pick_device
+    from sftkd_core.system import describe, pick_device
 
     versions = {name: version(name) for name in VERSIONED}
     return {

@@ -146,7 +146,7 @@ def _listed(values: dict) -> str:
 def training_table(records: dict) -> str:
     """The networks that the chapters compare: when, on what and for how long they were trained."""
     from sftkd_core import experiments
-    from sftkd_core.settings import Setting
+    from sftkd_core.book.setting import Setting
 
     wanted = {
         (r["parameters"]["data"], name): Setting(**{k: r["parameters"][k] for k in SHARED})

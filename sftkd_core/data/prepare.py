@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core import files, masks, storage
-from sftkd_core.data import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder, prepared
-from sftkd_core.data.source import SPLITS, Found, Source, check_distinct, check_folder, plain_name
-from sftkd_core.data.volume import centre, scale_slices
-from sftkd_core.errors import InputError
-from sftkd_core.progress import Line, clock
+from sftkd_core import masks, system
+from sftkd_core.data import prepared
+from sftkd_core.data.formats import files
+from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
+from sftkd_core.data.layouts.source import Found, Source, check_distinct, check_folder, plain_name
+from sftkd_core.data.slices import SPLITS, centre, scale_slices
+from sftkd_core.system import InputError, Line, clock
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def prepare(
     report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text})")
     for label, reason in found.skipped + left_out:
         report(f"skipped {label}: {reason}")
-    with storage.lock(output / prepared.MANIFEST):
+    with system.lock(output / prepared.MANIFEST):
         entries, broken = _all(sources, output, form.size, scaling, jobs, report)
         for subject, reason in broken:
             report(f"skipped {subject}: {reason}")
@@ -352,7 +353,7 @@ def prepare_one(source: Source, output: Path, size: int | None, scaling: str) ->
         "empty": len(planes) - len(images),
         "sources": originals,
     }
-    storage.write_bytes(note, json.dumps(entry, indent=1).encode())
+    system.write_bytes(note, json.dumps(entry, indent=1).encode())
     return {**entry, "made": True}
 
 
@@ -368,7 +369,7 @@ def _finish(output: Path, manifest: dict) -> None:
     """Put the manifest in place, then remove what only an earlier one needed."""
     path = output / prepared.MANIFEST
     earlier = prepared.read_manifest(output)["subjects"] if path.exists() else []
-    storage.write_bytes(path, json.dumps(manifest, indent=1).encode())
+    system.write_bytes(path, json.dumps(manifest, indent=1).encode())
     needed = {entry["file"] for entry in manifest["subjects"]}
     for entry in earlier:
         if entry["file"] not in needed:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core import files, storage
-from sftkd_core.data.source import SPLITS
-from sftkd_core.errors import InputError
+from sftkd_core import system
+from sftkd_core.data.formats import files
+from sftkd_core.data.slices import SPLITS
+from sftkd_core.system import InputError
 
 VERSION = 1
 MANIFEST = "manifest.json"
@@ -23,7 +24,7 @@ _LONGEST = 1 << 26  # bytes of a manifest
 
 def place_of(name: str) -> Path:
     """Where the data set of a short name is kept once prepared."""
-    return storage.home() / "datasets" / name
+    return system.home() / "datasets" / name
 
 
 def is_prepared(folder: str | Path) -> bool:
@@ -92,7 +93,7 @@ def write_subject(path: Path, images: np.ndarray) -> None:
     text = f"{{'descr': {header['descr']!r}, 'fortran_order': False, 'shape': {images.shape}, }}"
     text = text.ljust(117) + "\n"  # the values begin at a multiple of 64 bytes
     start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
-    storage.write_bytes(path, start, memoryview(images).cast("B"))
+    system.write_bytes(path, start, memoryview(images).cast("B"))
 
 
 def checksum(images: np.ndarray) -> str:

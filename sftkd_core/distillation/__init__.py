@@ -1,8 +1,8 @@
 """What a student is asked to share with its teacher besides the image.
 
-``METHODS`` is the one table of taps and weights: for each method a row "paper", as its own
-publication has it, and a row "released" where the published SFT-KD-Recon code departs from that.
-To add a method, write its pure functions in a file and its row here.
+Each method is a file: its pure functions, and beside them its rows of taps and defaults, "paper" as
+its own publication has it and "released" where the published SFT-KD-Recon code departs from that.
+To add a method, write such a file and name it in ``METHODS``.
 """
 
 from dataclasses import replace
@@ -22,165 +22,26 @@ from sftkd_core.distillation import (
     similarity,
 )
 from sftkd_core.distillation.attention import attention_distance, attention_map
-from sftkd_core.distillation.distiller import Distiller, parts
-from sftkd_core.distillation.method import TAPS, Method, tap
-from sftkd_core.errors import InputError
+from sftkd_core.distillation.method import SHARE, TAPS, Method, tap
+from sftkd_core.distillation.teacher import Distiller, Memory, parts, probe, remember
+from sftkd_core.system import InputError
 
 __all__ = [
-    "LOSSES",
-    "METHODS",
-    "TAPS",
-    "VARIANTS",
-    "Distiller",
-    "Method",
-    "attention_distance",
-    "attention_map",
-    "method",
-    "parts",
-    "tap",
-]
-
-VARIANTS = ("paper", "released")
-# One share for all: when training starts, the KD loss pulls at the student's weights as hard as the
-# reconstruction loss does. A chapter shows how much hangs on it.
-SHARE = 1.0
-
-_AT = Method(
-    taps="hidden",
-    summary=attention.attention_map,
-    distance=attention_distance,
-    share=SHARE,
-    why="The middle of every stage, before its ReLU: there both networks have gone the same share "
-    "of the way, and a map does not mind how many channels there are.",
-)
-_FITNETS = Method(
-    taps="central hidden",
-    summary=hints.hint,
-    distance=hints.hint_distance,
-    share=SHARE,
-    why="One hint from the middle of the whole network, as the publication has it: earlier it "
-    "would say little, later it would leave the student no freedom.",
-    channels=True,
-    student_part=hints.regressor,
-)
-_SP = Method(
-    taps="hidden",
-    summary=similarity.gram,
-    distance=similarity.similarity_distance,
-    share=SHARE,
-    why="The middle of every stage; the publication sums over the ends of a network's blocks.",
-    relational=True,
-    spatial=False,
-    smallest=2,
-)
-_FSP = Method(
-    taps="flow",
-    summary=flow.flow_matrix,
-    distance=flow.flow_distance,
-    share=SHARE,
-    why="The first and the last hidden layer of every stage: what a stage does in between is the "
-    "flow.",
-    spatial=False,
-    channels=True,
-    student_part=flow.channel_adapter,
-)
-_CC = Method(
-    taps="last hidden",
-    summary=correlation.cosines,
-    distance=correlation.correlation_distance,
-    share=SHARE,
-    why="The last stage only: the publication correlates embeddings, at the end of a network.",
-    relational=True,
-    spatial=False,
-    smallest=2,
-)
-_PKT = replace(
-    _CC,
-    distance=probabilities.divergence,
-    why="The last stage only: the publication compares representations at the end of a network.",
-    smallest=3,
-)
-_FT = Method(
-    taps="last hidden",
-    summary=factors.unit_factor,
-    distance=factors.factor_distance,
-    share=SHARE,
-    why="The last stage only, where the publication puts its paraphraser; a translator costs a "
-    "third of what the student costs.",
-    channels=True,
-    student_part=factors.translator,
-    teacher_part=factors.Paraphraser,
-)
-_NST = Method(
-    taps="hidden",
-    summary=selectivity.channels,
-    distance=selectivity.maximum_mean_discrepancy,
-    share=SHARE,
-    why="The middle of every stage, as for attention transfer, whose cousin it is.",
-)
+    "LOSSES", "METHODS", "SHARE", "TAPS", "VARIANTS", "Distiller", "Memory", "Method",
+    "attention_distance", "attention_map", "loss", "method", "parts", "probe", "remember", "tap",
+]  # fmt: skip
 
 METHODS: dict[str, dict[str, Method]] = {
-    "at": {
-        "paper": _AT,
-        "released": replace(
-            _AT,
-            summary=attention.activity,
-            distance=attention.released_distance,
-            mean=True,
-            smallest=2,
-            why="As released: the same layers, normalised across the batch, L1, mean over stages.",
-        ),
-    },
-    "fitnets": {
-        "paper": _FITNETS,
-        "released": Method(
-            taps="central image",
-            summary=attention.activity,
-            distance=attention.released_distance,
-            share=SHARE,
-            smallest=2,
-            why="As released: attention transfer on the one-channel output of the middle stage.",
-        ),
-    },
-    "sp": {
-        "paper": _SP,
-        "released": replace(
-            _SP,
-            taps="early images",
-            mean=True,
-            why="As released: the one-channel outputs of all stages but the last, mean over them.",
-        ),
-    },
-    "fsp": {
-        "paper": _FSP,
-        "released": replace(
-            _FSP,
-            taps="image flow",
-            summary=flow.released_flow,
-            mean=True,
-            student_part=None,
-            why="As released: squared one-channel outputs of neighbouring stages, the last left "
-            "out; each flow is a single number.",
-        ),
-    },
-    "cc": {
-        "paper": _CC,
-        "released": Method(
-            taps="images",
-            summary=correlation.image,
-            distance=correlation.released_distance,
-            share=SHARE,
-            channels=True,
-            mean=True,
-            smallest=2,
-            why="As released: products of neighbouring slices' differences in the one-channel "
-            "output of every stage.",
-        ),
-    },
-    "pkt": {"paper": _PKT},
-    "ft": {"paper": _FT},
-    "nst": {"paper": _NST},
+    "at": attention.ROWS,
+    "fitnets": hints.ROWS,
+    "sp": similarity.ROWS,
+    "fsp": flow.ROWS,
+    "cc": correlation.ROWS,
+    "pkt": probabilities.ROWS,
+    "ft": factors.ROWS,
+    "nst": selectivity.ROWS,
 }
+VARIANTS = ("paper", "released")
 
 
 def method(name: str, variant: str = "paper", taps: str | None = None) -> Method:

@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from sftkd_core.distillation.method import Method
+from sftkd_core.distillation.products import sum_of_squares
+
 
 def attention_map(features: Tensor) -> Tensor:
     """Where a layer is active: the sum over channels of squared features, of unit length.
@@ -16,7 +19,7 @@ def attention_map(features: Tensor) -> Tensor:
 
 def activity(features: Tensor) -> Tensor:
     """The sum over channels of squared features: (b, c, h, w) -> (b, h * w), at least float32."""
-    return _SumOfSquares.apply(features).flatten(1)
+    return sum_of_squares(features).flatten(1)
 
 
 def attention_distance(student_map: Tensor, teacher_map: Tensor) -> Tensor:
@@ -34,22 +37,20 @@ def released_distance(student_activity: Tensor, teacher_activity: Tensor) -> Ten
     return torch.nn.functional.l1_loss(*pair)
 
 
-class _SumOfSquares(torch.autograd.Function):
-    """``(b, c, h, w) -> (b, h, w)``, the sum over channels of squares, accumulated in float32.
-
-    Written out because it is bound by memory: one pass over half-precision features each way,
-    where ``features.float().square().sum(1)`` takes six, most of them in float32. Slice by slice,
-    so that what is converted to float32 stays small.
-    """
-
-    @staticmethod
-    def forward(context, features: Tensor) -> Tensor:
-        context.save_for_backward(features)
-        precise = torch.promote_types(features.dtype, torch.float32)
-        parts = [torch.linalg.vector_norm(x, dim=0, dtype=precise) for x in features]
-        return torch.stack(parts).square_()
-
-    @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
-        (features,) = context.saved_tensors
-        return features * (2 * gradient).to(features.dtype).unsqueeze(1)
+ROWS = {
+    "paper": Method(
+        taps="hidden",
+        summary=attention_map,
+        distance=attention_distance,
+        why="The middle of every stage, before its ReLU: there both networks have gone the same "
+        "share of the way, and a map does not mind how many channels there are.",
+    ),
+    "released": Method(
+        taps="hidden",
+        summary=activity,
+        distance=released_distance,
+        mean=True,
+        smallest=2,
+        why="As released: the same layers, normalised across the batch, L1, mean over stages.",
+    ),
+}

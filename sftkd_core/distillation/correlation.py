@@ -4,8 +4,8 @@ from math import exp, factorial
 
 from torch import Tensor
 
-from sftkd_core.distillation.precision import precise
-from sftkd_core.distillation.products import slice_products
+from sftkd_core.distillation.method import Method
+from sftkd_core.distillation.products import precise, slice_products
 
 GAMMA, ORDER = 0.4, 2
 TINY = 1e-24  # squared length of features that are taken for zero
@@ -50,3 +50,26 @@ def released_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """
     difference = (student - teacher).abs()
     return (difference[:-1] * difference[1:]).sum(1).mean()
+
+
+ROWS = {
+    "paper": Method(
+        taps="last hidden",
+        summary=cosines,
+        distance=correlation_distance,
+        why="The last stage only: the publication correlates embeddings, at the end of a network.",
+        relational=True,
+        spatial=False,
+        smallest=2,
+    ),
+    "released": Method(
+        taps="images",
+        summary=image,
+        distance=released_distance,
+        channels=True,
+        mean=True,
+        smallest=2,
+        why="As released: products of neighbouring slices' differences in the one-channel output "
+        "of every stage.",
+    ),
+}

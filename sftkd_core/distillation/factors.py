@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from sftkd_core.distillation.precision import precise
+from sftkd_core.distillation.method import Method
+from sftkd_core.distillation.products import precise
 
 RATE = 0.5  # the paper's k: channels of a factor over channels of the teacher
 
@@ -67,3 +68,17 @@ def unit_factor(factors: Tensor) -> Tensor:
 def factor_distance(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
     """``||F_T/||F_T||_2 - F_S/||F_S||_2||_1`` per sample, mean over the batch."""
     return torch.linalg.vector_norm(student_factor - teacher_factor, ord=1, dim=1).mean()
+
+
+ROWS = {
+    "paper": Method(
+        taps="last hidden",
+        summary=unit_factor,
+        distance=factor_distance,
+        why="The last stage only, where the publication puts its paraphraser; a translator costs "
+        "a third of what the student costs.",
+        channels=True,
+        student_part=translator,
+        teacher_part=Paraphraser,
+    ),
+}

@@ -1,11 +1,13 @@
 """Flow of the solution procedure (FSP): how one layer leads to another. Yim et al. (2017)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from sftkd_core.distillation.precision import precise
-from sftkd_core.distillation.products import channel_products
-from sftkd_core.errors import InputError
+from sftkd_core.distillation.method import Method
+from sftkd_core.distillation.products import channel_products, precise
+from sftkd_core.system import InputError
 
 
 def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
@@ -38,3 +40,27 @@ def channel_adapter(student_channels: int, teacher_channels: int) -> nn.Module |
 def released_flow(first: Tensor, second: Tensor) -> Tensor:
     """The released code's flow: of *squared* one-channel images of two stages, (b, 1, 1)."""
     return flow_matrix(torch.square(precise(first)), torch.square(precise(second)))
+
+
+_ROW = Method(
+    taps="flow",
+    summary=flow_matrix,
+    distance=flow_distance,
+    why="The first and the last hidden layer of every stage: what a stage does in between is the "
+    "flow.",
+    spatial=False,
+    channels=True,
+    student_part=channel_adapter,
+)
+ROWS = {
+    "paper": _ROW,
+    "released": replace(
+        _ROW,
+        taps="image flow",
+        summary=released_flow,
+        mean=True,
+        student_part=None,
+        why="As released: squared one-channel outputs of neighbouring stages, the last left out; "
+        "each flow is a single number.",
+    ),
+}

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from sftkd_core.distillation.attention import activity
+from sftkd_core.distillation.attention import activity, released_distance
+from sftkd_core.distillation.method import Method
 
 
 def regressor(student_channels: int, teacher_channels: int) -> nn.Module:
@@ -24,3 +25,23 @@ def hint_distance(guided: Tensor, hints: Tensor) -> Tensor:
     """``1/2 ||hint - regressor(guided)||_2^2`` per sample, mean over the batch; (b, c, h, w)."""
     dtype = torch.promote_types(guided.dtype, hints.dtype)
     return activity(guided.to(dtype) - hints.to(dtype)).sum(1).mean() / 2
+
+
+ROWS = {
+    "paper": Method(
+        taps="central hidden",
+        summary=hint,
+        distance=hint_distance,
+        why="One hint from the middle of the whole network, as the publication has it: earlier it "
+        "would say little, later it would leave the student no freedom.",
+        channels=True,
+        student_part=regressor,
+    ),
+    "released": Method(
+        taps="central image",
+        summary=activity,
+        distance=released_distance,
+        smallest=2,
+        why="As released: attention transfer on the one-channel output of the middle stage.",
+    ),
+}

@@ -5,18 +5,22 @@ functions, so a frozen teacher's summaries can be computed once and kept.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from sftkd_core.distillation.precision import full_precision
-from sftkd_core.errors import InputError
-from sftkd_core.fingerprint import shape_of
+from sftkd_core.distillation.products import full_precision
+from sftkd_core.system import InputError
 
 Features = list[list[Tensor]]  # features[stage][convolution], each (b, c, h, w)
 Group = tuple[Tensor, ...]  # the layers that one summary is made of: one, or for FSP two
+
+
+# One share for all: when training starts, the KD loss pulls at the student's weights as hard as the
+# reconstruction loss does. A chapter shows how much hangs on it.
+SHARE = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,9 @@ class Method:
     summary     layers of a group, each (b, c, h, w) -> what is compared, (b, ...); of a relational
                 method: (features of m slices, features of n slices) -> (m, n)
     distance    (summary of the student, summary of the teacher) -> scalar
+    why         a sentence on taps and share
     share       default size of the KD gradient in the student's weights when training starts, as
                 a share of the reconstruction gradient; the weight follows from it
-    why         a sentence on taps and share
     relational  whether slices are compared with each other: the summary is a Gram matrix
     spatial     whether maps are compared pixel by pixel: the larger is then averaged to the size
                 of the smaller
@@ -45,8 +49,8 @@ class Method:
     taps: str
     summary: Callable[..., Tensor]
     distance: Callable[[Tensor, Tensor], Tensor]
-    share: float
     why: str
+    share: float = SHARE
     relational: bool = False
     spatial: bool = True
     channels: bool = False
@@ -54,19 +58,6 @@ class Method:
     smallest: int = 1
     student_part: Callable[[int, int], nn.Module | None] | None = None
     teacher_part: Callable[[int], nn.Module] | None = None
-
-    @property
-    def roots(self) -> list:
-        """The definitions that a seal of its results starts from."""
-        own = [self.summary, self.distance, self.student_part, self.teacher_part, TAPS[self.taps]]
-        return [root for root in own if root is not None]
-
-    @property
-    def settings(self) -> str:
-        """The row in words, for the seal of its results: functions count by what they compute."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "why"}
-        shown = {k: shape_of(v) if callable(v) else v for k, v in values.items()}
-        return f"{shown}"
 
     @property
     def layers(self) -> int:

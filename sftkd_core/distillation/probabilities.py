@@ -6,6 +6,9 @@ Passalis and Tefas (2018), with the cosine kernel.
 import torch
 from torch import Tensor
 
+from sftkd_core.distillation.correlation import cosines
+from sftkd_core.distillation.method import Method
+
 
 def neighbour_probabilities(cosine: Tensor) -> Tensor:
     """``p(j | i)`` of the other slices of a batch: (b, b) cosines -> (b, b - 1), rows sum to 1.
@@ -29,3 +32,17 @@ def divergence(student_cosines: Tensor, teacher_cosines: Tensor) -> Tensor:
     student = neighbour_probabilities(student_cosines)
     teacher = neighbour_probabilities(teacher_cosines)
     return (teacher * (teacher.log() - student.log())).sum()
+
+
+ROWS = {
+    "paper": Method(
+        taps="last hidden",
+        summary=cosines,
+        distance=divergence,
+        why="The last stage only: the publication compares representations at the end of a "
+        "network.",
+        relational=True,
+        spatial=False,
+        smallest=3,
+    ),
+}

@@ -26,6 +26,11 @@ def slice_products(rows: Tensor, columns: Tensor) -> Tensor:
     return _Products.apply(*pair)[0]
 
 
+def sum_of_squares(features: Tensor) -> Tensor:
+    """The sum over channels of squares, at least float32: (b, c, h, w) -> (b, h, w)."""
+    return _SumOfSquares.apply(features)
+
+
 def _pixels(features: Tensor) -> Tensor:
     """(b, c, h, w) -> (b, h * w, c): without a copy where the layout is channels last."""
     return features.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(1, 2)
@@ -80,3 +85,34 @@ def _combine(weights: Tensor, rows: Tensor) -> Tensor:
     if rows.stride(2) == 1:
         return weights @ rows
     return (rows.transpose(1, 2) @ weights.transpose(1, 2)).transpose(1, 2)
+
+
+class _SumOfSquares(torch.autograd.Function):
+    """``(b, c, h, w) -> (b, h, w)``, the sum over channels of squares, accumulated in float32.
+
+    Written out because it is bound by memory: one pass over half-precision features each way,
+    where ``features.float().square().sum(1)`` takes six, most of them in float32. Slice by slice,
+    so that what is converted to float32 stays small.
+    """
+
+    @staticmethod
+    def forward(context, features: Tensor) -> Tensor:
+        context.save_for_backward(features)
+        precise = torch.promote_types(features.dtype, torch.float32)
+        parts = [torch.linalg.vector_norm(x, dim=0, dtype=precise) for x in features]
+        return torch.stack(parts).square_()
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        (features,) = context.saved_tensors
+        return features * (2 * gradient).to(features.dtype).unsqueeze(1)
+
+
+def precise(features: Tensor) -> Tensor:
+    """Half-precision features as float32; others as they are."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
+
+
+def full_precision(tensor: Tensor):
+    """A context without autocast on the tensor's device."""
+    return torch.autocast(tensor.device.type, enabled=False)

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import channel_products
 
 TINY = 1e-24  # squared length of a channel that is taken for zero
@@ -35,3 +36,13 @@ def maximum_mean_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
 
 def _lengths(products: Tensor) -> Tensor:
     return products.diagonal(dim1=1, dim2=2).clamp(min=TINY).sqrt()
+
+
+ROWS = {
+    "paper": Method(
+        taps="hidden",
+        summary=channels,
+        distance=maximum_mean_discrepancy,
+        why="The middle of every stage, as for attention transfer, whose cousin it is.",
+    ),
+}

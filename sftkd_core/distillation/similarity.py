@@ -1,8 +1,11 @@
 """Similarity-preserving distillation (SP): which slices look alike. Tung and Mori (2019)."""
 
+from dataclasses import replace
+
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import slice_products
 
 
@@ -15,3 +18,23 @@ def similarity_distance(student_gram: Tensor, teacher_gram: Tensor) -> Tensor:
     """``1/b^2 ||G_S - G_T||_F^2`` with rows scaled to unit length; both (b, b)."""
     difference = normalize(student_gram, dim=1) - normalize(teacher_gram, dim=1)
     return difference.square().sum() / len(difference) ** 2
+
+
+_ROW = Method(
+    taps="hidden",
+    summary=gram,
+    distance=similarity_distance,
+    why="The middle of every stage; the publication sums over the ends of a network's blocks.",
+    relational=True,
+    spatial=False,
+    smallest=2,
+)
+ROWS = {
+    "paper": _ROW,
+    "released": replace(
+        _ROW,
+        taps="early images",
+        mean=True,
+        why="As released: the one-channel outputs of all stages but the last, mean over them.",
+    ),
+}

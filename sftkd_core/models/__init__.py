@@ -5,18 +5,16 @@ from math import inf
 
 import torch
 
-from sftkd_core.errors import InputError
-from sftkd_core.models.cascade import Cascade, CascadeStage
-from sftkd_core.models.complex_cascade import ComplexCascade
+from sftkd_core.models.cascade import Cascade, CascadeStage, ComplexCascade, PaddedCascade
 from sftkd_core.models.cost import multiply_adds, parameter_count
 from sftkd_core.models.dagan import DAGAN
 from sftkd_core.models.mac import MACReconNet
-from sftkd_core.models.padded import PaddedCascade
 from sftkd_core.models.rdn import DCRDN
 from sftkd_core.models.residual import ResidualCNN
 from sftkd_core.models.staged import Staged
 from sftkd_core.models.unet import DCUNet, UNet
 from sftkd_core.models.vdsr import VDSR
+from sftkd_core.system import InputError
 
 __all__ = [
     "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "ComplexCascade", "DCUNet",

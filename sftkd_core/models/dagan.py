@@ -13,11 +13,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.errors import InputError
+from sftkd_core.models.staged import Staged
 from sftkd_core.models.unet import UNet
+from sftkd_core.system import InputError
 
 
 class DAGAN(UNet):
@@ -155,3 +157,41 @@ def adversarial_step(
         "generator": total.item(),
         "discriminator": judged.item(),
     }
+
+
+class Adversaries(nn.Module):
+    """A generator and its discriminator; as a network it is the generator."""
+
+    def __init__(self, generator: Staged, discriminator: Discriminator):
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+    def forward(self, measurement: Measurement) -> Tensor:
+        """The generator's images, (b, 1, h, w)."""
+        return self.generator(measurement)
+
+
+def game(
+    network: Adversaries,
+    measurement: Measurement,
+    target: Tensor,
+    weights: LossWeights | None = None,
+) -> Tensor:
+    """The generator's loss plus the discriminator's: neither moves the other's weights; a scalar.
+
+    The alternating steps of DAGAN are ``adversarial_step``. Here both steps start from the weights
+    before them, so that the sum of two losses does, and the loop, its checkpoints and its bit-equal
+    resume are those of every other network.
+    """
+    weights = weights or LossWeights()
+    image = network(measurement).float()
+    # the judge as it is, its weights taken for constants: gradients reach the image only
+    judge = network.discriminator
+    constants = {name: value.detach() for name, value in judge.named_parameters()}
+    opinion = functional_call(judge, constants, image)
+    generator = (
+        weights.pixel * pixel_loss(image, target)
+        + weights.frequency * frequency_loss(image, target)
+        + weights.adversarial * adversarial_loss(opinion)
+    )
+    return generator + discriminator_loss(judge(target), judge(image.detach()))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.models.blocks import BlockCascade
+from sftkd_core.models.staged import BlockCascade
 
 
 class ContextBlock(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.errors import InputError
-from sftkd_core.models.blocks import BlockCascade
+from sftkd_core.models.staged import BlockCascade
+from sftkd_core.system import InputError
 
 DILATIONS = (1, 2, 3)
 

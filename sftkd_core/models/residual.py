@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.errors import InputError
 from sftkd_core.models.staged import Staged
+from sftkd_core.system import InputError
 
 
 class ResidualStage(nn.Module):

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm, interpolate, max_pool2d, pad, relu
 
 from sftkd_core.consistency import Measurement
-from sftkd_core.errors import InputError
-from sftkd_core.models.blocks import BlockCascade
-from sftkd_core.models.staged import Staged
+from sftkd_core.models.staged import BlockCascade, Staged
+from sftkd_core.system import InputError
 
 
 class UNetBlock(nn.Module):

@@ -1,0 +1,299 @@
+"""What every chapter starts with: a profile, data, an acceleration, a seed, a device.
+
+A ``Setting`` turns these five into the mask, the test set and the book's plan of experiments.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import isfinite, nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sftkd_core import experiments, metrics
+from sftkd_core.book import plan
+from sftkd_core.book.plan import ALIASES, CAST, METHOD_NAMES, PLAN
+from sftkd_core.consistency import Measurement
+from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
+from sftkd_core.experiments import Experiment, Result, Sampling, Schedule, store
+from sftkd_core.system import InputError, pick_device
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large and how long.
+
+    size                     pixels in plane of the brain; the cardiac phantom's is ``cardiac_size``
+    slices                   of a subject
+    train, validation, test  subjects
+    schedule                 of each training; the joint SFT training has the same
+    """
+
+    size: int
+    cardiac_size: int
+    slices: int
+    train: int
+    validation: int
+    test: int
+    schedule: Schedule
+
+
+PROFILES = {
+    "smoke": Profile(64, 64, 4, 2, 1, 2, Schedule(epochs=2, decay="cosine")),
+    # many subjects with few slices each teach more than few with many; measured, not guessed
+    "quick": Profile(96, 96, 8, 20, 4, 10, Schedule(epochs=20, rate=2e-3, decay="cosine")),
+    "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
+}
+ALL = 10**6  # slices of a subject, or subjects, at most
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The five parameters that all chapters share, checked.
+
+    profile       "smoke" (seconds), "quick" (minutes on two cores), "paper" (a GPU)
+    data          "brain", "cardiac", the path of a NIfTI volume (then networks learn on the
+                  synthetic brain and are tested on the volume), or a folder of NIfTI volumes;
+                  a folder that is called as a data set needs a separator: "brain/", "./acdc"
+    acceleration  lines of k-space over measured lines, >= 1
+    seed          of masks, phantoms, initial weights and the order of the slices
+    device        "auto", "cpu", "cuda", ...
+
+    Raises ``InputError`` for anything else.
+    """
+
+    profile: str = "quick"
+    data: str = "brain"
+    acceleration: float = 4
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self):
+        if self.profile not in PROFILES:
+            raise InputError(
+                f"unknown profile {self.profile!r}; choose one of {', '.join(PROFILES)}"
+            )
+        number = isinstance(self.acceleration, int | float) and not isinstance(
+            self.acceleration, bool
+        )
+        if not number:
+            raise InputError(f"acceleration is {self.acceleration!r}; pass a number >= 1")
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise InputError(f"seed is {self.seed!r}; pass a whole number >= 0")
+        if self.seed >= 2**32:
+            raise InputError(f"seed is {self.seed}; pass a whole number below 2 ** 32")
+        if not isinstance(self.data, str) or not self.data:
+            raise InputError(f'data is {self.data!r}; pass "brain", "cardiac" or a path')
+        if not isinstance(self.device, str):
+            raise InputError(f'device is {self.device!r}; pass "auto", "cpu" or "cuda"')
+        # 4 and 4.0 are one experiment
+        plain = float(self.acceleration)
+        object.__setattr__(self, "acceleration", int(plain) if plain.is_integer() else plain)
+        object.__setattr__(self, "data", _place(self.data))
+        pick_device(self.device)
+        Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
+        self.sampling.mask(self.dataset.size)
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether ``data`` is one NIfTI file: something to test on, nothing to train on."""
+        return Dataset(self.data).is_volume
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """What the networks learn from (and are tested on, unless ``data`` is one volume)."""
+        profile = PROFILES[self.profile]
+        name = "brain" if self.is_volume else self.data
+        size = profile.cardiac_size if name in ("cardiac", "acdc") else profile.size
+        data = Dataset(name, size)
+        if self.profile == "paper" and data.is_prepared:
+            # all of it, and as it is where all slices have one square size
+            return Dataset(name, data.own_size or size, ALL, ALL, ALL, ALL, self.seed)
+        return Dataset(
+            name=name,
+            size=size,
+            slices=profile.slices,
+            train=profile.train,
+            validation=profile.validation,
+            test=profile.test,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def elsewhere(self) -> Dataset:
+        """The synthetic anatomy that ``dataset`` is not, of its size and number of subjects."""
+        profile = PROFILES[self.profile]
+        name = "brain" if self.dataset.name in ("cardiac", "acdc") else "cardiac"
+        return Dataset(
+            name=name,
+            size=self.dataset.size or profile.size,
+            slices=profile.slices,
+            train=profile.train,
+            validation=profile.validation,
+            test=profile.test,
+            seed=self.seed,
+        )
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """Which lines are measured, at any size."""
+        return Sampling(self.acceleration, self.seed)
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """The mask of the test set: (h,) bool, un-shifted."""
+        return self.sampling.mask(self.test_set.images.shape[-2])
+
+    @cached_property
+    def test_set(self) -> Slices:
+        """Slices that no network has seen: (n, 1, h, w) in [0, 1], with their subjects."""
+        if not self.is_volume:
+            return self.dataset.load("test")
+        profile = PROFILES[self.profile]
+        # a real volume keeps its own size, and is the only subject: more slices of it
+        volume = replace(self.dataset, name=self.data, size=None, slices=3 * profile.slices)
+        return volume.load("test")
+
+    @cached_property
+    def measurement(self) -> Measurement:
+        """The test set, measured."""
+        return self.sampling.measure(self.test_set.images)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the test set was computed rather than scanned."""
+        return self.test_set.synthetic
+
+    def describe(self) -> str:
+        """One honest sentence on training and test data."""
+        if self.is_volume:
+            images = self.test_set.images
+            return (
+                f"Tested on {len(images)} slices of {Path(self.data).name} "
+                f"({images.shape[-2]} x {images.shape[-1]} pixels); trained on: "
+                f"{self.dataset.describe()}. One subject: intervals know its slices only"
+            )
+        return self.dataset.describe()
+
+    @property
+    def names(self) -> list[str]:
+        """The eight experiments of the spine: two teachers, four students, two controls."""
+        return list(CAST)
+
+    def experiment(self, name: str | Experiment) -> Experiment:
+        """An experiment of the plan by name; one that is given already is returned as it is.
+
+        Raises ``InputError`` for a name that the plan does not hold.
+        """
+        return name if isinstance(name, Experiment) else plan.experiment(self, name)
+
+    def distil(
+        self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
+    ) -> Experiment:
+        """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
+        from_teacher = self.experiment(teacher)
+        initial = from_teacher if sft_start else None
+        fields = {"teacher": from_teacher, "initial": initial, **self.common, **changes}
+        return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
+
+    @property
+    def common(self) -> dict:
+        """The fields that all experiments of the plan share: data, sampling, schedule, seed."""
+        return {
+            "data": self.dataset,
+            "sampling": self.sampling,
+            "schedule": PROFILES[self.profile].schedule,
+            "seed": self.seed,
+        }
+
+    def run_all(self, names: Sequence[str], quiet: bool = False) -> dict[str, Result]:
+        """The results of several experiments of the plan; see ``experiments.run_all``."""
+        results = experiments.run_all([self.experiment(n) for n in names], self.device, quiet)
+        return dict(zip(names, results, strict=True))
+
+    def run(self, name: str, quiet: bool = False) -> Result:
+        """The result of an experiment of the plan, remembered or trained now."""
+        return experiments.run(self.experiment(name), self.device, quiet)
+
+    def reconstruct(
+        self,
+        name: str | Experiment,
+        measurement: Measurement | None = None,
+    ) -> torch.Tensor:
+        """Images (n, 1, h, w) by an experiment's network.
+
+        name         of the plan, or an experiment; ``"zero-filled"`` needs no network
+        measurement  default: the test set, measured as the network was trained
+        """
+        if name == "zero-filled":
+            return (self.measurement if measurement is None else measurement).zero_filled
+        experiment = self.experiment(name)
+        if measurement is None:
+            measurement = self.measured(experiment.sampling)
+        model = experiments.run(experiment, self.device).model
+        return experiments.reconstruct(model, measurement)
+
+    def measured(self, sampling: Sampling) -> Measurement:
+        """The test set, measured in another way."""
+        if sampling == self.sampling:
+            return self.measurement
+        return sampling.measure(self.test_set.images)
+
+    def evaluate(self, name: str | Experiment, sampling: Sampling | None = None) -> pd.DataFrame:
+        """``metrics.table`` of the test set, remembered; see ``reconstruct`` for the names.
+
+        sampling  how the test set is measured; default: as the network was trained
+        """
+        if name == "zero-filled":
+            weights, own, code = {}, self.sampling, ""
+        else:
+            experiment = self.experiment(name)
+            weights = experiments.run(experiment, self.device).model.state_dict()
+            own, code = experiment.sampling, experiment.code
+        measurement, target = self.measured(sampling or own), self.test_set
+
+        def compute() -> pd.DataFrame:
+            images = self.reconstruct(name, measurement)
+            return metrics.table(images, target.images, target.subjects)
+
+        kspace = torch.view_as_real(measurement.kspace)
+        also = "\n".join((code, *target.subjects))  # the same images may have other names
+        return store.remembered(weights, target.images, kspace, compute, also)
+
+
+def numbers(value: str | float) -> list[int | float]:
+    """The numbers of a parameter: of "0 1 2" three, of "0.3" or 3 one, of "" none.
+
+    (papermill passes a single number as a number.) Raises ``InputError`` for anything else.
+    """
+    found = []
+    for word in str(value).split():
+        try:
+            number = float(word)
+        except ValueError:
+            number = nan
+        if not isfinite(number):
+            raise InputError(f'{value!r} is no list of numbers; write it as in "0 1 2"')
+        found.append(int(number) if number.is_integer() else number)
+    return found
+
+
+def _place(data: str) -> str:
+    """The name of a data set as it is; one spelling of a path, which never is such a name."""
+    names = (*PHANTOMS, *SHORT_NAMES)
+    if data in names:
+        return data
+    try:
+        path = str(Path(data).expanduser())
+    except RuntimeError:
+        raise InputError(
+            f"data is {data!r}, and that home folder is not known; give the whole path"
+        ) from None
+    return os.path.join(os.curdir, path) if path in names else path
+
+
+__all__ = ["ALIASES", "CAST", "METHOD_NAMES", "PLAN", "PROFILES", "Profile", "Setting", "numbers"]

@@ -1,0 +1,96 @@
+"""``evaluate``: the metrics of experiments on the test set.
+
+It is measured for each network as the network was trained: with its pattern, noise and phase. The
+zero-filled images of each such way have a row of their own.
+"""
+
+import argparse
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from sftkd_core import experiments, metrics, system
+from sftkd_core.book.setting import Setting
+from sftkd_core.cli import setting_of
+from sftkd_core.cli.models import check_model, find_or_train
+from sftkd_core.experiments.experiment import Sampling
+from sftkd_core.system import InputError
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Print the metrics of experiments on the test set; write them by slice and by volume."""
+    setting = setting_of(options)
+    output = None if options.output is None else Path(options.output)
+    if output is not None:
+        _check_table(output)
+    names = list(dict.fromkeys(options.names or ["student"]))
+    names = [name for name in names if name != "zero-filled"]  # they are there anyway
+    for name in names:
+        check_model(setting, name)  # a wrong name is noticed before anything is trained
+    print(setting.describe())
+    slices, volumes, means = [], [], {}
+    columns = list(metrics.METRICS)
+    targets, subjects = setting.test_set.images, setting.test_set.subjects
+    for name, images in _methods(setting, names):
+        table = metrics.table(images, targets, subjects)
+        means[name] = table[columns].mean()
+        slices.append(table.assign(method=name))
+        if output is not None:
+            volumes.append(metrics.by_volume(images, targets, subjects).assign(method=name))
+    width = max(16, *(len(name) + 1 for name in means))
+    print(" " * width + "".join(f"{column:>10}" for column in columns))
+    for name, mean in means.items():
+        print(f"{name:{width}}" + "".join(f"{mean[column]:10.4g}" for column in columns))
+    if output is not None:
+        by_volume = output.with_name(f"{output.stem}-volumes{output.suffix}")
+        tables = {output: pd.concat(slices), by_volume: pd.concat(volumes)}
+        payloads = {path: _payload(table, path) for path, table in tables.items()}
+        for path, payload in payloads.items():
+            system.write_bytes(path, payload)
+        print(f"slice by slice: {output}; volume by volume: {by_volume}")
+
+
+def _methods(setting: Setting, names: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each network's images, and before them the zero-filled ones of what it is given."""
+    measured = {setting.sampling: setting.measurement}
+    yield "zero-filled", setting.measurement.zero_filled
+    for name in names:
+        trained = find_or_train(setting, name)
+        if trained.sampling not in measured:
+            measured[trained.sampling] = setting.measured(trained.sampling)
+            zero_filled = measured[trained.sampling].zero_filled
+            yield f"zero-filled ({_peculiar(trained.sampling)})", zero_filled
+        yield name, experiments.reconstruct(trained.model, measured[trained.sampling])
+
+
+def _peculiar(sampling: Sampling) -> str:
+    """What is not as in the setting's sampling, in words."""
+    found = [] if sampling.pattern == "lines" else [sampling.pattern]
+    found += [f"{k} {getattr(sampling, k):g}" for k in ("noise", "phase") if getattr(sampling, k)]
+    return ", ".join(found)
+
+
+def _check_table(path: Path) -> None:
+    """Raise ``InputError`` unless a table can be written under this name."""
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"output {path} is not named .csv or .parquet; choose such a name")
+    if path.is_dir():
+        raise InputError(f"output {path} is a folder; name a file in it")
+    if path.suffix.lower() == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            raise InputError(
+                f"{path} needs pyarrow, which is not installed; python -m pip install pyarrow"
+            ) from None
+
+
+def _payload(table: pd.DataFrame, path: Path) -> bytes:
+    if path.suffix.lower() == ".csv":
+        return table.to_csv(index=False).encode()
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -1,0 +1,237 @@
+"""``reconstruct``: a scan of any kind, a few slices at a time.
+
+Fully sampled scans are measured anew: magnitude image, scaled by its maximum, Fourier transform,
+mask. The scan itself is then the target. (A phase of full k-space is left out: the networks learnt
+on magnitudes, and see real images only.)
+
+k-space with missing lines is taken as it was measured. Its zero-filled magnitude, scaled by its
+maximum, goes into the network, and data consistency adds its real part, as the published code does.
+That is exact for a real image; a constant or column-wise phase commutes with missing rows and is
+removed first, exactly. What then remains imaginary only a complex network sees; its share is
+printed.
+
+A network that learnt on another pattern than lines has nothing to do here, and is refused.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sftkd_core import experiments, masks, metrics, system
+from sftkd_core.book.setting import Setting
+from sftkd_core.cli import setting_of
+from sftkd_core.cli.models import Trained, check_model, find_or_train
+from sftkd_core.cli.panel import Panel
+from sftkd_core.consistency import Measurement, from_kspace, measure
+from sftkd_core.data.formats import Scan, check_input, check_output, open_scan
+from sftkd_core.experiments.experiment import Sampling
+from sftkd_core.models.cascade import ComplexCascade
+from sftkd_core.system import InputError, Line, describe
+
+
+def reconstruct(options: argparse.Namespace) -> None:
+    """Reconstruct a scan: undersampled as measured, or fully sampled and undersampled here."""
+    source, output = Path(options.input), Path(options.output)
+    check_input(source)
+    check_output(output, source)
+    panel_path = _panel_path(options.panel)
+    setting = setting_of(options)
+    _check_pattern(options.model, check_model(setting, options.model))
+    scan = open_scan(source, options.dataset, options.order)
+    mask = _mask(scan, setting, options.mask)
+    print(f"{source}: {scan.note}; {scan.height} x {scan.width} pixels", flush=True)
+    trained = find_or_train(setting, options.model)
+    _warn_of_acceleration(trained, mask)
+    panel = Panel(scan.count, scan.aspect) if panel_path else None
+    report = _run(scan, mask, trained, panel)
+    payloads = {output: scan.payload(output)}
+    if panel_path:
+        payloads[panel_path] = panel.png(trained.name)
+    for path, payload in payloads.items():
+        system.write_bytes(path, payload)
+    report.show(scan, mask, trained)
+    print("written: " + ", ".join(str(path) for path in payloads))
+
+
+@dataclass
+class Report:
+    """What is known after the last slice: qualities of each slice, time, phase."""
+
+    rows: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    slices: int = 0
+    seconds: float = 0.0  # for everything
+    network: float = 0.0  # of these, for the network
+    imaginary: float = 0.0  # energy that stays imaginary, of k-space's symmetric centre
+    energy: float = 0.0
+
+    def add(self, name: str, image: np.ndarray, target: np.ndarray) -> None:
+        """Compare slices (b, h, w) with their targets, each over its target's maximum."""
+        peak = target.max((1, 2), keepdims=True)
+        there = peak[:, 0, 0] > 0
+        pair = [torch.from_numpy(x[there] / peak[there])[:, None] for x in (image, target)]
+        if not there.any():
+            return
+        row = self.rows.setdefault(name, {"psnr": [], "ssim": []})
+        row["psnr"] += metrics.psnr(*pair, reduction="slice").tolist()
+        row["ssim"] += metrics.ssim(*pair, reduction="slice").tolist()
+
+    def show(self, scan: Scan, mask: np.ndarray, trained: Trained) -> None:
+        """Print it."""
+        lines = f"{mask.sum()} of {len(mask)} lines each"
+        if scan.measured is None:
+            print(f"{self.slices} slices, measured again with {lines}; each over its maximum")
+        else:
+            print(f"{self.slices} slices, as measured {lines}; each over its zero-filled maximum")
+        if scan.has_phase and scan.measured is None:
+            print("phase: left out; the magnitude is what is measured again and reconstructed")
+        elif self.energy:
+            both = isinstance(trained.model, ComplexCascade)
+            print(
+                f"phase: {self.imaginary / self.energy:.1%} of the central energy stays imaginary "
+                "after each column's phase is removed; the network sees "
+                + ("both parts" if both else "the real part only")
+            )
+        for name, row in self.rows.items():
+            psnr = np.array(row["psnr"])
+            psnr = psnr[np.isfinite(psnr)]  # equal images have none
+            value = f"{psnr.mean():6.2f}" if psnr.size else "   inf"
+            ssim = np.mean(row["ssim"])
+            print(f"{name:12} PSNR {value} dB (of slices, mean)   SSIM {ssim:.4f}")
+        if not self.rows:
+            print("no target: nothing to compare with")
+        device = describe(next(trained.model.parameters()).device)
+        print(
+            f"time: {self.seconds:.1f} s; of these the network {self.network:.1f} s, "
+            f"{1000 * self.network / self.slices:.0f} ms a slice ({device})"
+        )
+
+
+def _run(scan: Scan, mask: np.ndarray, trained: Trained, panel: Panel | None) -> Report:
+    """Reconstruct all slices that are not empty."""
+    report, line = Report(), Line("reconstructing")
+    started = time.perf_counter()
+    for first, last in scan.batches():
+        line.show(f"slice {first + 1} of {scan.count}")
+        target = scan.target(first, last)
+        measurement, scales, kept = _measured(scan, mask, first, last, report)
+        if not len(kept):
+            continue
+        began = time.perf_counter()
+        image = experiments.reconstruct(trained.model, measurement).clamp(min=0)
+        report.network += time.perf_counter() - began
+        image = image[:, 0].numpy() * scales
+        zero_filled = measurement.zero_filled[:, 0].numpy() * scales
+        if target is not None:
+            report.add("zero-filled", zero_filled, target[kept])
+            report.add(trained.name, image, target[kept])
+        if panel:
+            panel.add(first + kept, target if target is None else target[kept], zero_filled, image)
+        scan.put(first + kept, image)
+        report.slices += len(kept)
+    report.seconds = time.perf_counter() - started
+    line.close(f"{report.slices} slices in {report.seconds:.1f} s")
+    return report
+
+
+def _measured(
+    scan: Scan, mask: np.ndarray, first: int, last: int, report: Report
+) -> tuple[Measurement | None, np.ndarray, np.ndarray]:
+    """Slices as a measurement, each scaled; their scales (b, 1, 1); which are not empty."""
+    if scan.measured is None:
+        images = scan.images(first, last)
+    else:
+        kspace, imaginary, energy = remove_phase(scan.kspace(first, last), mask)
+        report.imaginary += imaginary
+        report.energy += energy
+        images = np.abs(np.fft.ifft2(kspace, norm="ortho"))
+    scales = images.max((1, 2), keepdims=True)
+    kept = np.flatnonzero(scales > 0)
+    scales = scales[kept].astype(np.float32)
+    if not len(kept):
+        return None, scales, kept
+    if scan.measured is None:
+        return measure(torch.from_numpy(images[kept] / scales)[:, None], mask), scales, kept
+    scaled = (kspace[kept] / scales).astype(np.complex64)
+    return from_kspace(torch.from_numpy(scaled)[:, None], mask), scales, kept
+
+
+def remove_phase(kspace: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Rotate each column of the image so that it is as real as it can be.
+
+    kspace  (b, h, w) complex, zero outside the rows of ``mask`` (h,); zero frequency at [0, 0]
+
+    A phase that depends on the column alone commutes with leaving out rows, so the result is what
+    would have been measured without it. It is estimated from the central rows that are measured
+    with their mirrors, which give a real image for a real one. Returns the rotated k-space, the
+    energy of the central image that stays imaginary, and all of that energy.
+    """
+    centre = _symmetric_centre(mask)
+    image = np.fft.ifft2(kspace, norm="ortho")
+    blurred = np.fft.ifft2(kspace * centre[:, None], norm="ortho")
+    # the angle that leaves the least imaginary energy, up to its sign
+    angle = np.angle((blurred**2).sum(1, keepdims=True)) / 2
+    total = (blurred * np.exp(-1j * angle)).real.sum(1, keepdims=True)
+    turn = np.exp(-1j * angle) * np.where(total < 0, -1, 1)
+    blurred = blurred * turn
+    rotated = np.fft.fft2(image * turn, norm="ortho") * mask[:, None]
+    imaginary, energy = (blurred.imag**2).sum(), (np.abs(blurred) ** 2).sum()
+    return rotated, float(imaginary), float(energy)
+
+
+def _symmetric_centre(mask: np.ndarray) -> np.ndarray:
+    """The measured lines around the zero frequency, up to the first whose mirror is missing."""
+    both = mask & np.roll(mask[::-1], 1)
+    centre = np.zeros_like(mask)
+    for line in range(len(mask) // 2 + 1):
+        if not both[line]:
+            break
+        centre[[line, -line]] = True
+    return centre
+
+
+def _mask(scan: Scan, setting: Setting, path: str | None) -> np.ndarray:
+    """The lines that are measured: those of the file, of ``--mask``, or of the acceleration."""
+    given = None if path is None else masks.check_mask(masks.load_mask(path), scan.height)
+    if scan.measured is None:
+        return setting.sampling.mask(scan.height) if given is None else given
+    if given is None:
+        return scan.measured
+    beyond = int((scan.measured & ~given).sum())
+    if beyond:
+        raise InputError(
+            f"{scan.path} holds {beyond} lines that {path} says were not measured; pass its own "
+            "mask, with line 0 the zero frequency, or none"
+        )
+    scan.measured = given  # some of its lines may be zero
+    return given
+
+
+def _check_pattern(name: str, sampling: Sampling) -> None:
+    """Raise ``InputError`` for a network that learnt on anything but lines."""
+    if sampling.pattern != "lines":
+        raise InputError(
+            f"{name} learnt on another part of k-space (pattern {sampling.pattern!r}) than the "
+            "lines that are measured here; choose another --model, such as student; the command "
+            "evaluate tests this one as it was trained"
+        )
+
+
+def _warn_of_acceleration(trained: Trained, mask: np.ndarray) -> None:
+    actual = len(mask) / mask.sum()
+    if trained.acceleration and abs(actual / trained.acceleration - 1) > 0.15:
+        print(f"note: {trained.name} learnt at {trained.acceleration}x; this scan is {actual:.1f}x")
+
+
+def _panel_path(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    path = Path(name)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"panel {path} is not named .png; choose such a name")
+    if path.is_dir():
+        raise InputError(f"panel {path} is a folder; name a file in it")
+    return path

@@ -1,0 +1,117 @@
+"""What every scan offers: slices a few at a time, and a place for their reconstruction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sftkd_core.system import InputError
+
+BATCH = 4  # slices at a time
+SMALLEST = 16  # pixels a side
+
+
+@dataclass(kw_only=True)
+class Scan:
+    """Slices of one file.
+
+    path                  of the file
+    count, height, width  slices, and pixels of a slice as the network sees it
+    aspect                height over width of a pixel
+    measured              (height,) bool for k-space with missing lines; None for full sampling
+    note                  what was found, in words
+    has_phase             whether the values are complex
+    """
+
+    path: Path
+    count: int
+    height: int
+    width: int
+    note: str
+    aspect: float = 1.0
+    has_phase: bool = False
+    measured: np.ndarray | None = None
+
+    def images(self, first: int, last: int) -> np.ndarray:
+        """Magnitudes of fully sampled slices, (b, h, w) float32 >= 0, in the file's units."""
+        raise NotImplementedError
+
+    def kspace(self, first: int, last: int) -> np.ndarray:
+        """k-space of slices with missing lines, (b, h, w) complex64, zero frequency at [0, 0]."""
+        raise NotImplementedError(f"{self.path} holds images")
+
+    def target(self, first: int, last: int) -> np.ndarray | None:
+        """What the reconstruction should be, (b, h, w) float32, where that is known."""
+        return self.images(first, last) if self.measured is None else None
+
+    def put(self, indices: np.ndarray, images: np.ndarray) -> None:
+        """Replace slices by ``images`` (b, h, w), in the file's units."""
+        raise NotImplementedError
+
+    def payload(self, path: Path) -> bytes:
+        """The contents of a file named ``path``, with the slices that were put."""
+        raise NotImplementedError
+
+    def batches(self) -> Iterator[tuple[int, int]]:
+        """First index, and one beyond the last, of a few slices at a time."""
+        for first in range(0, self.count, BATCH):
+            yield first, min(first + BATCH, self.count)
+
+
+def ending(path: Path) -> str:
+    """The file's ending in lower case, ``.nii.gz`` as one."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values as another type: rounded and clipped to its range where it is of integers."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
+        # the largest 64-bit integer is no double: the next one would wrap round
+        values = np.minimum(values, np.nextafter(float(limits.max) + 1, 0))
+    return values.astype(dtype)
+
+
+class Span:
+    """Checks magnitudes part by part: finite, not negative, not all equal."""
+
+    def __init__(self, path: Path):
+        self.path, self.lowest, self.highest = path, np.inf, -np.inf
+
+    def add(self, values: np.ndarray) -> None:
+        """Look at one part."""
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{self.path} holds NaN or infinite values; replace them, by 0 for instance"
+            )
+        self.lowest = min(self.lowest, float(values.min()))
+        self.highest = max(self.highest, float(values.max()))
+
+    def close(self) -> None:
+        """Judge all of them together."""
+        if self.lowest == self.highest:
+            raise InputError(
+                f"{self.path} is {self.lowest:g} everywhere; there is nothing to reconstruct"
+            )
+        if self.lowest < -0.05 * self.highest:
+            raise InputError(
+                f"{self.path} holds values down to {self.lowest:g}; pass a magnitude image, "
+                "which has none below 0"
+            )
+
+
+def check_size(path: Path, count: int, height: int, width: int) -> None:
+    """Raise ``InputError`` for a scan without slices, or with tiny ones."""
+    if count < 1 or min(height, width) < SMALLEST:
+        raise InputError(
+            f"{path} has {count} slices of {height} x {width} pixels; at least one of "
+            f"{SMALLEST} x {SMALLEST} is needed"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """An error's message in one line, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,155 @@
+"""Where finished experiments are kept: what you ran, over what the book ships.
+
+An entry is a folder ``<label>-<key>`` with ``weights.safetensors`` and ``result.json``. The JSON is
+written last and holds the checksum of the weights, so an entry is either whole or not there.
+"""
+
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from sftkd_core import system
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def folder(name: str) -> Path:
+    """The folder of an entry that you ran, or will run."""
+    return system.home() / "store" / name
+
+
+def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
+    """Weights and record of an entry, from your store or else from the shipped results.
+
+    code  seal of the code that decides such weights now, see ``fingerprint.seal``
+
+    A damaged entry is set aside with a warning and taken for absent. An entry made by another
+    version of the training code is used with a warning where there is no other, or, with
+    ``SFTKD_STALE=redo`` in the environment, taken for absent.
+    """
+    stale = None
+    for place in layers():
+        entry = read(place / name, shipped=place != system.home() / "store")
+        if entry is not None and entry[1]["code"] == code:
+            return entry
+        stale = stale or entry
+    if stale is None or os.environ.get("SFTKD_STALE", "use") == "redo":
+        return None
+    _warn_stale(name)
+    return stale
+
+
+def is_there(name: str) -> bool:
+    """Whether your own store holds an entry, whatever code made it."""
+    return (folder(name) / "result.json").exists()
+
+
+def put(name: str, weights: dict[str, Tensor], record: dict, code: str) -> None:
+    """Write an entry; nothing half-written is ever taken for one."""
+    place = folder(name)
+    (place / "result.json").unlink(missing_ok=True)
+    payload = save({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+    system.write_bytes(place / "weights.safetensors", payload)
+    sealed = {**record, "code": code, "sha256": hashlib.sha256(payload).hexdigest()}
+    system.write_bytes(place / "result.json", json.dumps(sealed, indent=1).encode())
+
+
+def layers() -> list[Path]:
+    layers = [system.home() / "store"]
+    if os.environ.get("SFTKD_SHIPPED", "yes") != "no":
+        # in the wheel the results lie inside the package, in a clone beside it
+        layers += [PACKAGE / "shipped", PACKAGE.parent / "results"]
+    return layers
+
+
+def read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
+    """Weights and record in a folder; None where there is no entry, or a damaged one."""
+    record_path = place / "result.json"
+    if not record_path.exists():
+        return None
+    text = None
+    try:
+        text = record_path.read_bytes()
+        record = json.loads(text)
+        payload = (place / "weights.safetensors").read_bytes()
+        if hashlib.sha256(payload).hexdigest() != record["sha256"]:
+            raise ValueError("checksum of the weights differs")
+        record["code"], record["history"], record["provenance"]
+        return load(payload), record
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        if shipped:
+            warnings.warn(f"shipped result {place} is damaged ({error}); it is not used")
+        elif isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise system.StorageError(
+                f"cannot read {place} ({error.strerror or error}); see to its permissions, or set "
+                "SFTKD_HOME to a folder of your own"
+            ) from error
+        elif record_path.exists() and record_path.read_bytes() == text:  # else it is being written
+            system.set_aside(place, f"damaged: {error}")
+        return None
+
+
+@lru_cache(maxsize=64)
+def _warn_stale(name: str) -> None:
+    warnings.warn(
+        f"result {name} was trained by another version of the library and is used as it is; "
+        "set SFTKD_STALE=redo to train it again"
+    )
+
+
+def remembered(
+    weights: dict[str, torch.Tensor],
+    images: torch.Tensor,
+    measured: torch.Tensor,
+    compute: Callable[[], pd.DataFrame],
+    also: str = "",
+) -> pd.DataFrame:
+    """``compute()``, or what it returned before for these very weights, images and k-space.
+
+    also  what else decides the table: seals of the metrics and of the network, subjects' names
+    """
+    digest = hashlib.sha256(also.encode())
+    for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    path = system.home() / "evaluations" / f"{digest.hexdigest()[:24]}.csv"
+    known = _known_table(path)
+    if known is not None:
+        return known
+    with system.lock(path):
+        known = _known_table(path)  # another process may have computed it meanwhile
+        if known is not None:
+            return known
+        text = compute().to_csv(index=False).encode()
+        system.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+    return _table(path.read_bytes())
+
+
+def _known_table(path: Path) -> pd.DataFrame | None:
+    if not path.exists():
+        return None
+    try:
+        return _table(path.read_bytes())
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{path} is damaged ({error}); it is computed again")
+        return None
+
+
+def _table(payload: bytes) -> pd.DataFrame:
+    checksum, _, text = payload.partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != checksum:
+        raise ValueError("its checksum differs")
+    # a subject may be called NA
+    form = {"dtype": {"subject": str}, "keep_default_na": False, "na_values": [""]}
+    return pd.read_csv(io.BytesIO(text), float_precision="round_trip", **form)
