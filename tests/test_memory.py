@@ -51,7 +51,7 @@ BATCHES = [[0, 1, 2, 3], [18, 7, 3, 12], [5, 4], [17, 18, 8, 9, 0]]
 def test_remembered_is_live(name, variant, limit, teacher, measured, monkeypatch):
     row, parts = distillation.method(name, variant), teacher_parts(name, teacher)
     for block in (1e9, 1):
-        monkeypatch.setattr(teacher, "BLOCK", block)
+        monkeypatch.setattr(teachers, "BLOCK", block)
         known = teachers.remember(teacher, measured, row, parts, precision="float32", limit=limit)
         for batch in BATCHES:
             indices = torch.tensor(batch)
@@ -66,7 +66,9 @@ def test_remembered_is_live(name, variant, limit, teacher, measured, monkeypatch
 def test_the_gram_matrix_of_all_is_symmetric_and_of_every_block(teacher, measured, monkeypatch):
     row = distillation.method("sp")
     whole = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
-    monkeypatch.setattr(teacher, "BLOCK", 1)  # eight slices at a time: three blocks, the last short
+    monkeypatch.setattr(
+        teachers, "BLOCK", 1
+    )  # eight slices at a time: three blocks, the last short
     blocks = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
     for a, b in zip(whole, blocks, strict=True):
         assert a.shape == (COUNT, COUNT)
