@@ -124,11 +124,7 @@ TIDY = {
 }
 ALTERED = {
     "the KD weight doubled": (
-        replaced(
-            objectives.learn,
-            "train, known, method, weight, norm=norm",
-            "train, known, method, 2 * weight, norm=norm",
-        ),
+        replaced(objectives.learn, "method, weight, norm=norm", "method, 2 * weight, norm=norm"),
         distils,
     ),
     "SFT weights never loaded": (
