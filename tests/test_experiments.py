@@ -461,6 +461,16 @@ def test_factor_transfer_trains_its_paraphraser_once_and_leaves_it(home, monkeyp
     assert AT.paraphraser is None
 
 
+def test_the_store_is_asked_and_the_network_built_once(home, monkeypatch):
+    experiments.run(TEACHER, quiet=True)
+    asked, built = [], []
+    find, network = store.find, objectives.network
+    monkeypatch.setattr(store, "find", lambda name, code: asked.append(name) or find(name, code))
+    monkeypatch.setattr(objectives, "network", lambda e: built.append(e.name) or network(e))
+    experiments.run(AT, quiet=True)
+    assert sorted(asked) == sorted(built) == sorted([TEACHER.name, AT.name])
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_trains_and_leaves_its_teacher_alone(name, monkeypatch):
     seen = spy_on_teachers(monkeypatch)
