@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftkd_core import experiments, metrics
+from sftkd_core import experiments, metrics, models
 from sftkd_core.book import plan
 from sftkd_core.book.plan import ALIASES, CAST, METHOD_NAMES, PLAN
 from sftkd_core.consistency import Measurement
 from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
 from sftkd_core.experiments import Experiment, Result, Sampling, Schedule, store
+from sftkd_core.experiments.fingerprint import seal
 from sftkd_core.system import InputError, pick_device
 
 
@@ -246,11 +247,12 @@ class Setting:
         sampling  how the test set is measured; default: as the network was trained
         """
         if name == "zero-filled":
-            weights, own, code = {}, self.sampling, ""
+            weights, own, parts, structure = {}, self.sampling, (), ""
         else:
             experiment = self.experiment(name)
             weights = experiments.run(experiment, self.device).model.state_dict()
-            own, code = experiment.sampling, experiment.code
+            own, model = experiment.sampling, experiment.model
+            parts, structure = models.definitions(model), models.structure(model)
         measurement, target = self.measured(sampling or own), self.test_set
 
         def compute() -> pd.DataFrame:
@@ -258,6 +260,7 @@ class Setting:
             return metrics.table(images, target.images, target.subjects)
 
         kspace = torch.view_as_real(measurement.kspace)
+        code = seal((metrics.table, experiments.reconstruct, *parts), (structure,))
         also = "\n".join((code, *target.subjects))  # the same images may have other names
         return store.remembered(weights, target.images, kspace, compute, also)
 
