@@ -19,24 +19,25 @@ from scipy import stats
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 REDUCTIONS = ("slice", "volume", "mean")
+Score = Float[Tensor, " n"] | Float[Tensor, ""]  # one value a slice, or one of all
 
 
-def mse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def mse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Mean squared error, in units of ``data_range`` squared."""
     image, target = _pair(image, target, data_range, reduction)
     return _reduce((image - target).square().flatten(1).mean(1), reduction)
 
 
-def nmse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def nmse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Normalised mean squared error ``||image - target||^2 / ||target||^2`` (Zbontar 2018)."""
     image, target = _pair(image, target, data_range, reduction)
     return _ratio((image - target).square(), target.square(), reduction, "the target is zero")
 
 
-def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Peak signal-to-noise ratio in dB; infinite for equal images."""
     image, target = _pair(image, target, data_range, reduction)
     error = (image - target).square().flatten(1).mean(1)
@@ -45,7 +46,7 @@ def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Ten
     return _reduce(-10 * torch.log10(error), reduction)
 
 
-def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Structural similarity (Wang et al. 2004): 7x7 uniform windows that lie inside the image.
 
     Sample covariances, K1 = 0.01, K2 = 0.03: the defaults of scikit-image.
@@ -65,7 +66,7 @@ def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Ten
     return _reduce(similarity.flatten(1).mean(1), reduction)
 
 
-def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """High-frequency error norm: the NMSE of the Laplacians (Fujita et al. 2020); FACTS 5.10.
 
     The 3x3 Laplacian (centre -4) with zeros outside the image; the reconstruction is clipped to
@@ -80,7 +81,7 @@ def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tens
     )
 
 
-def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Visual information fidelity, pixel domain, four scales (Sheikh and Bovik 2006).
 
     On a 0-255 scale with noise variance 2: on [0, 1] the same noise drowns every image and the
@@ -227,7 +228,9 @@ def signed_rank_p(difference: np.ndarray) -> float:
     return float(stats.wilcoxon(difference).pvalue)
 
 
-def _pair(image, target, data_range: float, reduction: str) -> tuple[Tensor, Tensor]:
+def _pair(
+    image, target, data_range: float, reduction: str
+) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
     """Both as float64 in units of the data range, after checking."""
     if reduction not in REDUCTIONS:
         raise InputError(f"unknown reduction {reduction!r}; choose one of {', '.join(REDUCTIONS)}")
