@@ -31,6 +31,10 @@ def cartesian_mask(
 
     Returns ``(lines,)`` bool with exactly ``floor(lines / acceleration)`` lines, un-shifted.
     Raises ``InputError`` for an acceleration below 1 or above what the centre lines allow.
+
+    >>> mask = cartesian_mask(lines=240, acceleration=4, seed=0)
+    >>> int(mask.sum()), mask[:5].tolist()  # line 0 is the zero frequency
+    (60, [True, True, True, True, True])
     """
     count = _checked_count(lines, acceleration, centre_lines)
     distance = np.arange(lines) - lines // 2
@@ -108,6 +112,9 @@ def check_mask(mask, lines: int | None = None) -> Bool[np.ndarray, "..."]:
     """Return ``mask`` as a bool array; raise ``InputError`` unless it is a usable mask.
 
     ``lines``: the number of rows of the images that it will measure, checked when given.
+
+    >>> check_mask([1, 0, 0, 1])
+    array([ True, False, False,  True])
     """
     array = np.asarray(mask)
     if array.dtype != bool:

@@ -7,6 +7,11 @@ Every metric takes images ``(n, 1, h, w)`` and targets of the same shape and com
     "mean"    their mean, a scalar
     "volume"  the stack taken as one volume, a scalar (for SSIM and VIF, which are defined on
               planes: sums over the planes before the ratio, or the mean where there is none)
+
+>>> target = torch.ones(2, 1, 8, 8)
+>>> image = target - torch.tensor([0.5, 0.1]).reshape(2, 1, 1, 1)
+>>> [round(value, 1) for value in psnr(image, target, reduction="slice").tolist()]  # dB
+[6.0, 20.0]
 """
 
 from collections.abc import Sequence

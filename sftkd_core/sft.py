@@ -2,6 +2,16 @@
 
 From each teacher stage k = 1 .. N-1 a branch leaves through the student's stages k+1 .. N. The
 teacher learns to reconstruct, each branch learns to reconstruct, and both learn to agree.
+
+>>> from sftkd_core import consistency, models
+>>> joint = StudentFriendlyTeacher(models.build("D5C5"), models.build("D3C5"))
+>>> images = torch.rand(2, 1, 16, 16)
+>>> teacher_image, branch_images = joint(consistency.measure(images, torch.ones(16)))
+>>> tuple(teacher_image.shape), tuple(branch_images.shape)
+((2, 1, 16, 16), (4, 2, 1, 16, 16))
+>>> terms = loss(teacher_image, branch_images, images)
+>>> bool(terms.total == terms.teacher + terms.student + terms.imitation)
+True
 """
 
 from collections.abc import Callable
