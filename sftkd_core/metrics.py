@@ -168,13 +168,13 @@ class Comparison:
     It makes no verdict: the interval knows other subjects, and nothing of another training. That
     takes several seeds, see ``significance.paired``.
 
-    mean       over slices
-    low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
-               rather than too narrow where several subjects hardly differ; of one subject it knows
-               the slices only, and claims nothing)
-    p_slices   two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
-               the slices of one subject for independent
-    p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
+    mean        over slices
+    low, high   bootstrap interval; subjects are drawn first, then slices within each (too wide
+                rather than too narrow where several subjects hardly differ; of one subject it
+                knows the slices only, and claims nothing)
+    p_slices    two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
+                the slices of one subject for independent
+    p_subjects  the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
     """
 
     mean: float

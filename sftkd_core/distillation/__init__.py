@@ -16,6 +16,7 @@ True
 'at, fitnets, sp, fsp, cc, pkt, ft, nst'
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -77,8 +78,8 @@ def loss(
     student_features,
     teacher_features,
     variant: str = "paper",
-    student_parts: list[nn.Module] | None = None,
-    teacher_parts: list[nn.Module] | None = None,
+    student_parts: Sequence[nn.Module] | None = None,
+    teacher_parts: Sequence[nn.Module] | None = None,
 ) -> torch.Tensor:
     """The KD loss of a method by name; see ``Method.loss``."""
     row = method(name, variant)
