@@ -14,9 +14,25 @@ import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Complex, Float, Inexact
+else:
+    try:  # shapes in annotations are for people, and for the tests, which check them
+        from jaxtyping import Bool, Complex, Float, Inexact
+    except ImportError:
+
+        class Float:
+            """``Float[Tensor, "b 1 h w"]`` is then ``Tensor``."""
+
+            def __class_getitem__(cls, item):
+                return item[0]
+
+        Bool = Complex = Inexact = Float
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -2,6 +2,10 @@
 
 ``Dataset`` is the door. ``phantoms`` paint subjects, ``layouts`` find them in folders as they are
 downloaded, ``formats`` read files of any origin, ``prepare`` turns folders into prepared data.
+
+>>> slices = Dataset("brain", size=32, slices=2, train=1, test=3).load("test")
+>>> slices.images.shape, len(set(slices.subjects)), slices.synthetic
+(torch.Size([6, 1, 32, 32]), 3, True)
 """
 
 from sftkd_core.data.dataset import SHORT_NAMES, Dataset
