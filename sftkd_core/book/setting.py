@@ -19,7 +19,7 @@ from sftkd_core.book import plan
 from sftkd_core.book.plan import ALIASES, CAST, METHOD_NAMES, PLAN
 from sftkd_core.consistency import Measurement
 from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
-from sftkd_core.experiments import Experiment, Result, Sampling, Schedule, store
+from sftkd_core.experiments import Examples, Experiment, Result, Sampling, Schedule, store
 from sftkd_core.experiments.fingerprint import seal
 from sftkd_core.system import InputError, pick_device
 
@@ -50,6 +50,7 @@ PROFILES = {
     "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
 }
 ALL = 10**6  # slices of a subject, or subjects, at most
+CAVEAT = "\n\n*At the `smoke` profile this only shows that everything runs.*"
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,44 @@ class Setting:
     def synthetic(self) -> bool:
         """Whether the test set was computed rather than scanned."""
         return self.test_set.synthetic
+
+    @property
+    def kind(self) -> str:
+        """What a title or a sentence calls the test set: "synthetic" or "scanned"."""
+        return "synthetic" if self.synthetic else "scanned"
+
+    @property
+    def caveat(self) -> str:
+        """The last paragraph of a chapter's conclusions at the smoke profile; else nothing."""
+        return CAVEAT if self.profile == "smoke" else ""
+
+    @property
+    def pictured(self) -> list[int]:
+        """Four test slices to look at, from one end of the set to the other."""
+        return [int(len(self.test_set.images) * share) for share in (0.06, 0.36, 0.66, 0.96)]
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where networks run."""
+        return pick_device(self.device)
+
+    def examples(self, split: str, chosen: slice = slice(None)) -> Examples:
+        """Slices of "train" or "validation" with their measurement, where networks run.
+
+        chosen  of all slices of the split: ``slice(16)`` for the first sixteen
+        """
+        images = self.dataset.load(split).images[chosen]
+        measurement = self.sampling.measure(images, split)
+        return Examples(measurement.to(self.torch_device), images.to(self.torch_device))
+
+    def grid(self, seeds: Sequence[int], accelerations: Sequence[float] = ()) -> list["Setting"]:
+        """The same with other seeds and accelerations; its own are always among them.
+
+        One acceleration after the other, its own and then as given; the seeds ascend.
+        """
+        rates = dict.fromkeys([self.acceleration, *accelerations])
+        every = sorted({self.seed, *seeds})
+        return [replace(self, acceleration=r, seed=s) for r in rates for s in every]
 
     def describe(self) -> str:
         """One honest sentence on training and test data."""
