@@ -26,6 +26,7 @@ SFT_VARIANTS = {  # name -> what it says, and the fields that differ from the pa
     "released": ("the released code's divided imitation term", {"released": True}),
 }
 PHASE = 1.0  # radians, standard deviation over a slice
+TEACHERS = 1_000  # added to a teacher's seed where networks are drawn apart
 ALIASES = {
     "D5C5": "teacher", "D4C5": "student-D4C5", "D3C5": "student", "D2C5": "student-D2C5",
     "kd-at": "kd", "sft-kd-at": "sft-kd",
@@ -38,6 +39,8 @@ class Basis:
 
     elsewhere  the other anatomy, for networks that learn there first
     full       whether networks have the paper's size, or what two processor cores can train
+    apart      whether teacher and student are drawn from seeds of their own; where not, their
+               first layers start equal
     """
 
     data: Dataset
@@ -46,6 +49,12 @@ class Basis:
     seed: int
     elsewhere: Dataset
     full: bool
+    apart: bool = False
+
+    @property
+    def of_teachers(self) -> dict:
+        """``common`` for a teacher: its seed is nobody else's where networks are drawn apart."""
+        return {**self.common, "seed": self.seed + TEACHERS * self.apart}
 
     @property
     def common(self) -> dict:
@@ -91,10 +100,11 @@ def _family(
     name: str,
     teacher: str,
     student: str,
-    common: dict,
+    basis: Basis,
     words: str = "{}",
     origins: tuple[str, str] = ("the teacher", "the SFT teacher"),
     start: bool = True,
+    changes: dict | None = None,
     **sft,
 ) -> Named:
     """Teacher, SFT teacher, student, KD and SFT-KD by attention transfer of two networks.
@@ -102,17 +112,22 @@ def _family(
     name, words  of a role and of its sentence, with a place for them: "sr-{}"
     origins      what the sentences call the two teachers
     start        whether the distilled student starts from the branches' weights
+    changes      fields of all five experiments; ``sft`` those of the joint training
     """
+    common, of_teachers = (
+        {**all_, **(changes or {})} for all_ in (basis.common, basis.of_teachers)
+    )
+    joint_fields = {**of_teachers, "apart": basis.apart, **sft}
     whole, small = (n.removesuffix("-complex") for n in (teacher, student))
 
     def joint():
-        return Experiment("sft", teacher, student=student, **common, **sft)
+        return Experiment("sft", teacher, student=student, **joint_fields)
 
     def distilled(origin, initial=None):
         fields = {"teacher": origin(), "initial": initial() if initial else None, **common}
         return Experiment("distil", student, method="at", **fields)
 
-    alone, after = _alone(teacher, common), ", SFT start" if start else ""
+    alone, after = _alone(teacher, of_teachers), ", SFT start" if start else ""
     roles: Named = {
         "teacher": (f"{whole} alone", alone),
         "sft-teacher": (f"{whole} with branches of {small}", joint),
@@ -128,7 +143,7 @@ def _family(
 
 def _spine(basis: Basis) -> Named:
     common = basis.common
-    own = _family("{}", "D5C5", "D3C5", common)
+    own = _family("{}", "D5C5", "D3C5", basis)
     joint, student = own["sft-teacher"][1], own["student"][1]
     return {
         **own,
@@ -174,7 +189,7 @@ def _methods(basis: Basis) -> Named:
 def _compression(basis: Basis) -> Named:
     named: Named = {}
     for student in COMPRESSED:
-        named |= _family(f"{{}}-{student}", "D5C5", student, basis.common)
+        named |= _family(f"{{}}-{student}", "D5C5", student, basis)
         what = f"control: {student} alone, the steps of both phases"
         named[f"student-long-{student}"] = (what, _alone(student, basis.common, 2))
     del named["teacher-D4C5"], named["teacher-D2C5"]  # the teacher of the spine
@@ -183,7 +198,7 @@ def _compression(basis: Basis) -> Named:
 
 def _unet(basis: Basis) -> Named:
     teacher = "DC-UNet" if basis.full else "DC-UNet-tiny"
-    own = _family("{}-unet", teacher, "D3C5", basis.common, origins=("DC-UNet", "the SFT DC-UNet"))
+    own = _family("{}-unet", teacher, "D3C5", basis, origins=("DC-UNet", "the SFT DC-UNet"))
     del own["student-unet"]  # the student of the spine
     return own
 
@@ -191,7 +206,10 @@ def _unet(basis: Basis) -> Named:
 def _residual(basis: Basis) -> Named:
     common = {**basis.common, "norm": "mse"}
     # the original training does not reuse the student's weights
-    own = _family("{}-residual", "ResCNN-25", "ResCNN-15", common, "{}, MSE", start=False)
+    own = _family(
+        "{}-residual", "ResCNN-25", "ResCNN-15", basis, "{}, MSE", start=False,
+        changes={"norm": "mse"},
+    )  # fmt: skip
     return own | {
         "student-mse": ("D3C5 alone, MSE", _alone("D3C5", common)),
         "student-free-mse": (
@@ -202,7 +220,8 @@ def _residual(basis: Basis) -> Named:
 
 def _pretraining(basis: Basis) -> Named:
     def joint(**changes):
-        return Experiment("sft", "D5C5", student="D3C5", **{**basis.common, **changes})
+        fields = {**basis.of_teachers, "apart": basis.apart, **changes}
+        return Experiment("sft", "D5C5", student="D3C5", **fields)
 
     return {
         "sft-teacher-elsewhere": (
@@ -220,7 +239,7 @@ def _variants(basis: Basis) -> Named:
     named: Named = {}
     for variant, (what, changes) in SFT_VARIANTS.items():
         words = f"{{}}: {what}"
-        own = _family(f"{{}}-{variant}", "D5C5", "D3C5", basis.common, words, **changes)
+        own = _family(f"{{}}-{variant}", "D5C5", "D3C5", basis, words, **changes)
         named |= {
             f"{role}-{variant}": own[f"{role}-{variant}"] for role in ("sft-teacher", "sft-kd")
         }
@@ -263,9 +282,10 @@ def _rivals(basis: Basis) -> Named:
 
 
 def _phase(basis: Basis) -> Named:
-    common = {**basis.common, "sampling": replace(basis.sampling, phase=PHASE)}
+    sampled = {"sampling": replace(basis.sampling, phase=PHASE)}
+    common = {**basis.common, **sampled}
     words = "complex {}, images with phase"
-    own = _family("phase-{}", "D5C5-complex", "D3C5-complex", common, words)
+    own = _family("phase-{}", "D5C5-complex", "D3C5-complex", basis, words, changes=sampled)
     del own["phase-teacher"], own["phase-kd"]  # nobody asks for them
     return own | {
         "phase-student-real": (
@@ -282,8 +302,9 @@ def _resolution(basis: Basis) -> Named:
     """Central k-space only; VDSR of 64 channels, half as many for two processor cores."""
     width = "" if basis.full else "-narrow"
     teacher, student = f"VDSR-12{width}", f"VDSR-4{width}"
-    common = {**basis.common, "sampling": replace(basis.sampling, pattern="centre")}
-    own = _family("sr-{}", teacher, student, common, "super-resolution: {}")
+    sampled = {"sampling": replace(basis.sampling, pattern="centre")}
+    common = {**basis.common, **sampled}
+    own = _family("sr-{}", teacher, student, basis, "super-resolution: {}", changes=sampled)
     alone, joint = own.pop("sr-teacher"), own.pop("sr-sft-teacher")
     del own["sr-kd"], own["sr-sft-kd"]
     own |= {"sr-teacher": alone, "sr-sft-teacher": joint}

@@ -32,6 +32,8 @@ class Profile:
     slices                   of a subject
     train, validation, test  subjects
     schedule                 of each training; the joint SFT training has the same
+    noise                    standard deviation in k-space, of images whose maximum is 1; with it,
+                             the phantoms are those whose targets have none
     """
 
     size: int
@@ -41,14 +43,17 @@ class Profile:
     validation: int
     test: int
     schedule: Schedule
+    noise: float = 0.0
 
 
 PROFILES = {
     "smoke": Profile(64, 64, 4, 2, 1, 2, Schedule(epochs=2, decay="cosine")),
     # many subjects with few slices each teach more than few with many; measured, not guessed
     "quick": Profile(96, 96, 8, 20, 4, 10, Schedule(epochs=20, rate=2e-3, decay="cosine")),
+    "study": Profile(96, 96, 8, 40, 4, 10, Schedule(10, rate=2e-3, decay="cosine"), noise=0.005),
     "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
 }
+NOISE_FREE = {"brain": "head", "cardiac": "heart"}  # phantoms without noise in the target
 ALL = 10**6  # slices of a subject, or subjects, at most
 CAVEAT = "\n\n*At the `smoke` profile this only shows that everything runs.*"
 
@@ -110,7 +115,9 @@ class Setting:
         """What the networks learn from (and are tested on, unless ``data`` is one volume)."""
         profile = PROFILES[self.profile]
         name = "brain" if self.is_volume else self.data
-        size = profile.cardiac_size if name in ("cardiac", "acdc") else profile.size
+        size = profile.cardiac_size if name in ("cardiac", "heart", "acdc") else profile.size
+        if profile.noise:
+            name = NOISE_FREE.get(name, name)
         data = Dataset(name, size)
         if self.profile == "paper" and data.is_prepared:
             # all of it, and as it is where all slices have one square size
@@ -129,7 +136,8 @@ class Setting:
     def elsewhere(self) -> Dataset:
         """The synthetic anatomy that ``dataset`` is not, of its size and number of subjects."""
         profile = PROFILES[self.profile]
-        name = "brain" if self.dataset.name in ("cardiac", "acdc") else "cardiac"
+        name = "brain" if self.dataset.name in ("cardiac", "heart", "acdc") else "cardiac"
+        name = NOISE_FREE[name] if profile.noise else name
         return Dataset(
             name=name,
             size=self.dataset.size or profile.size,
@@ -143,7 +151,7 @@ class Setting:
     @cached_property
     def sampling(self) -> Sampling:
         """Which lines are measured, at any size."""
-        return Sampling(self.acceleration, self.seed)
+        return Sampling(self.acceleration, self.seed, noise=PROFILES[self.profile].noise)
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -229,7 +237,7 @@ class Setting:
         """What the experiments of the plan share: data, sampling, schedule, seed."""
         schedule, full = PROFILES[self.profile].schedule, self.profile == "paper"
         shared = (self.dataset, self.sampling, schedule, self.seed)
-        return plan.Basis(*shared, self.elsewhere, full)
+        return plan.Basis(*shared, self.elsewhere, full, apart=self.profile == "study")
 
     def experiment(self, name: str | Experiment) -> Experiment:
         """An experiment of the plan by name; one that is given already is returned as it is.

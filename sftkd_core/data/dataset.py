@@ -26,8 +26,9 @@ SHORT_NAMES = tuple(FORMATS)  # of data sets that ``prepare`` puts where they ar
 class Dataset:
     """Subjects in three splits that share none.
 
-    name      "brain" or "cardiac" (synthetic), the path of a NIfTI file (all of it is the test
-              split), or of a folder of them (60 % train, 20 % validation, 20 % test by subject);
+    name      "brain", "cardiac", "head" or "heart" (synthetic), the path of a NIfTI file (all of
+              it is the test split), or of a folder of them (60 % train, 20 % validation, 20 % test
+              by subject);
               "acdc" or another of ``SHORT_NAMES``, or the path of a folder, prepared by
               ``prepare`` (its own splits); the path of a folder of KD-MRI's HDF5 volumes (a tenth
               of those to train on is held out to validate, "validation" is the test split)
@@ -105,11 +106,10 @@ class Dataset:
     def describe(self) -> str:
         """One honest sentence."""
         if self.synthetic:
-            kind = {"brain": "synthetic T1 brains", "cardiac": "synthetic short-axis hearts"}
             return (
-                f"{kind[self.name]} of {self.size} x {self.size} pixels, {self.slices} slices "
-                f"each: {self.train} subjects to train on, {self.validation} to choose the epoch "
-                f"by, {self.test} to test on"
+                f"{phantoms.SPOKEN[self.name]} of {self.size} x {self.size} pixels, "
+                f"{self.slices} slices each: {self.train} subjects to train on, "
+                f"{self.validation} to choose the epoch by, {self.test} to test on"
             )
         size = "their own size" if self.size is None else f"{self.size} x {self.size} pixels"
         if prepared.is_prepared(self._place):

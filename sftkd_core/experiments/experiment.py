@@ -110,6 +110,8 @@ class Experiment:
                  of the released code's two
     sft_weights  "sft": of the three terms of the loss
     released     "sft": the released code's divided imitation term
+    apart        "sft": whether the student is drawn from a seed of its own; where not, the first
+                 layers of both networks start equal
     branches     "sft": behind which teacher stages a branch leaves, see ``sft``; None: all
     norm         "l1" or "mse": of the reconstruction loss, key of ``sft.NORMS``
     precision    see ``training.fit``
@@ -133,6 +135,7 @@ class Experiment:
     sft_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     released: bool = False
     branches: tuple[int, ...] | None = None
+    apart: bool = False
     norm: str = "l1"
     precision: str = "auto"
 

@@ -147,9 +147,7 @@ class _Reader:
             return f"@{self.name(value)}"
         if value is _MISSING or callable(value) or isinstance(value, ModuleType):
             return None
-        if isinstance(value, _PLAIN):
-            return repr(value)
-        if isinstance(value, tuple) and all(isinstance(part, _PLAIN) for part in value):
+        if _is_plain(value):
             return repr(value)
         return None if isinstance(node, ast.Attribute) else "table"
 
@@ -165,6 +163,15 @@ class _Reader:
 
 
 _MISSING = object()
+
+
+def _is_plain(value) -> bool:
+    """A number, a text, or a table of such: what it holds counts."""
+    if isinstance(value, dict):
+        return all(_is_plain(part) for item in value.items() for part in item)
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return isinstance(value, _PLAIN)
 
 
 def _names_bound_in(function: ast.FunctionDef | ast.Lambda) -> set[str]:

@@ -78,9 +78,8 @@ def _reconstruct(experiment, network, train, validation, teacher, paraphrasers) 
 
 
 def _joint(experiment) -> nn.Module:
-    teacher, student = (
-        models.build(name, experiment.seed) for name in (experiment.model, experiment.student)
-    )
+    teacher = models.build(experiment.model, experiment.seed)
+    student = models.build(experiment.student, experiment.seed + 2_000_003 * experiment.apart)
     return sft.StudentFriendlyTeacher(teacher, student, experiment.seed, experiment.branches)
 
 
@@ -168,7 +167,7 @@ def _adversarial(experiment, network, train, validation, teacher, paraphrasers) 
 
 
 _BY_METHOD = ("teacher", "method", "variant", "taps")
-_OF_SFT = ("student", "sft_weights", "released", "branches", "norm")
+_OF_SFT = ("student", "sft_weights", "released", "branches", "apart", "norm")
 OBJECTIVES = {
     "reconstruct": Objective(_alone, _reconstruct, uses=("norm",)),
     "sft": Objective(

@@ -9,10 +9,22 @@ import numpy as np
 
 from sftkd_core import system
 from sftkd_core.data.phantoms.brain import brain_phantom
-from sftkd_core.data.phantoms.cardiac import cardiac_phantom
+from sftkd_core.data.phantoms.cardiac import cardiac_phantom, heart_phantom
+from sftkd_core.data.phantoms.head import head_phantom
 from sftkd_core.data.slices import Volume
 
-PHANTOMS = {"brain": brain_phantom, "cardiac": cardiac_phantom}
+PHANTOMS = {
+    "brain": brain_phantom,
+    "cardiac": cardiac_phantom,
+    "head": head_phantom,  # more than one anatomy, and no noise in the target
+    "heart": heart_phantom,
+}
+SPOKEN = {
+    "brain": "synthetic T1 brains",
+    "cardiac": "synthetic short-axis hearts",
+    "head": "synthetic heads, noise-free",
+    "heart": "synthetic short-axis hearts, noise-free",
+}
 PHANTOM_VERSION = 1  # raise it when a phantom changes: cached subjects are then made again
 
 

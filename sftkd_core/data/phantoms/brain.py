@@ -3,15 +3,12 @@
 The ICBM152 2009 maps (Fonov et al. 2011) come with nilearn's wheel, so nothing is downloaded.
 """
 
-from functools import lru_cache
-from importlib.resources import files
-
-import nibabel
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
+from sftkd_core.data.phantoms.atlas import tissue_maps
 from sftkd_core.data.phantoms.texture import as_scanned, smooth_field
 from sftkd_core.data.slices import Volume
 from sftkd_core.system import InputError
@@ -33,7 +30,7 @@ def brain_phantom(seed: int = 0, size: int = 240, slices: int = 48) -> Volume:
     finer = max(1, round(FIELD_OF_VIEW / size))  # pixels larger than a voxel average several
     shape = (slices, size * finer, size * finer)
     points = _deformed_grid(generator, shape)
-    grey, white, brain = grid_sample(_tissue_maps(), points, align_corners=True)[0]
+    grey, white, brain = grid_sample(tissue_maps(), points, align_corners=True)[0]
     # sharpen what the template averaged over people: a logistic of slope 12 at 1/2
     grey, white = (torch.sigmoid(12 * (tissue - 0.5)) for tissue in (grey, white))
     fluid = (torch.sigmoid(12 * (brain - 0.5)) - grey - white).clamp(min=0)
@@ -42,18 +39,6 @@ def brain_phantom(seed: int = 0, size: int = 240, slices: int = 48) -> Volume:
     signal = texture * sum(c * t for c, t in zip(contrast, (grey, white, fluid), strict=True))
     images = avg_pool2d(signal[:, None].float(), finer)[:, 0]
     return Volume(f"synthetic brain {seed}", as_scanned(images, generator), synthetic=True)
-
-
-@lru_cache(maxsize=1)
-def _tissue_maps() -> Tensor:
-    """Probability of grey matter, white matter and brain: (1, 3, x, y, z) float32, 1 mm."""
-    folder = files("nilearn") / "datasets" / "data"  # without importing nilearn.datasets: 2 s
-    maps = []
-    for tissue in ("gm", "wm", "t1"):
-        path = folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
-        values = np.asarray(nibabel.load(str(path)).dataobj, dtype=np.float32)
-        maps.append(values > 0 if tissue == "t1" else values / 255)  # the template is stripped
-    return torch.from_numpy(np.stack(maps).astype(np.float32))[None]
 
 
 def _deformed_grid(generator: np.random.Generator, shape: tuple[int, int, int]) -> Tensor:
@@ -74,6 +59,6 @@ def _deformed_grid(generator: np.random.Generator, shape: tuple[int, int, int]) 
     grid = (grid - middle) @ matrix.T + middle
     warp = smooth_field(generator, shape, 6, channels=3).movedim(0, -1)
     grid = grid + 3.5 * warp + torch.tensor([*CENTRE, 0.0])
-    extent = torch.tensor(_tissue_maps().shape[2:]) - 1
+    extent = torch.tensor(tissue_maps().shape[2:]) - 1
     # grid_sample counts its last axis first: maps are (x, y, z), so coordinates go z, y, x
     return (2 * grid / extent - 1).flip(-1)[None]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from sftkd_core.data.phantoms.texture import as_scanned, smooth_field
+from sftkd_core.data.phantoms.texture import as_scanned, scaled, shaded, smooth_field
 from sftkd_core.data.slices import Volume
 from sftkd_core.system import InputError
 
@@ -14,6 +15,18 @@ def cardiac_phantom(seed: int = 0, size: int = 150, slices: int = 10) -> Volume:
     Bright blood in two ventricles, dark muscle and lungs, as balanced SSFP shows them. Raises
     ``InputError`` for sizes below 16 or no slices.
     """
+    signal, generator = _painted(seed, size, slices)
+    return Volume(f"synthetic heart {seed}", as_scanned(signal, generator), synthetic=True)
+
+
+def heart_phantom(seed: int = 0, size: int = 150, slices: int = 10) -> Volume:
+    """``cardiac_phantom`` without noise: that belongs to the measurement."""
+    signal, generator = _painted(seed, size, slices)
+    return Volume(f"synthetic heart {seed}", scaled(shaded(signal, generator)), synthetic=True)
+
+
+def _painted(seed: int, size: int, slices: int) -> tuple[Tensor, np.random.Generator]:
+    """The signal (slices, size, size), and the generator that painted it."""
     if size < 16 or slices < 1:
         raise InputError(f"a phantom of {slices} slices of {size} pixels; use >= 1 and >= 16")
     generator = np.random.default_rng([seed, 2])
@@ -56,8 +69,7 @@ def cardiac_phantom(seed: int = 0, size: int = 150, slices: int = 10) -> Volume:
             image = _over(image, tissue["muscle"], papillary)
         planes.append(image)
     texture = 1 + 0.06 * smooth_field(generator, (slices, size, size), 20)[0]
-    images = as_scanned(torch.stack(planes).float() * texture, generator)
-    return Volume(f"synthetic heart {seed}", images, synthetic=True)
+    return torch.stack(planes).float() * texture, generator
 
 
 def _over(below, value: float, cover):
