@@ -12,5 +12,5 @@ from sftkd_core.book.setting import Setting
 def setting_of(options: argparse.Namespace) -> Setting:
     """The setting that the shared options describe."""
     fields = ("profile", "acceleration", "seed", "device")
-    chosen = {name: getattr(options, name) for name in fields}
-    return Setting(**chosen, data=getattr(options, "data", "brain"))
+    chosen = {name: getattr(options, name) for name in (*fields, "data") if hasattr(options, name)}
+    return Setting(**{name: value for name, value in chosen.items() if value is not None})

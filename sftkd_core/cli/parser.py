@@ -122,18 +122,20 @@ def _add_evaluate(parser: Parser) -> None:
 
 def _add_reconstruct(parser: Parser) -> None:
     _add_setting(parser, data=False)
+    parser.set_defaults(acceleration=None)  # what is not asked for need not have an effect
     parser.add_argument("input", help=f"the scan ({KINDS}): volume, images or k-space")
     parser.add_argument("output", help="where the reconstruction goes, a file of the same kind")
     _add_model(parser)
     parser.add_argument(
-        "--mask", metavar="NPY",
-        help="lines that are measured, line 0 the zero frequency (default: k-space's own, or by "
-        "the acceleration)",
-    )  # fmt: skip
+        "--mask",
+        metavar="NPY",
+        help="lines that are measured (default: k-space's own, or by the acceleration)",
+    )
     parser.add_argument("--dataset", metavar="NAME", help="of an HDF5 file")
     parser.add_argument(
-        "--order", choices=ORDERS, default="auto", help="where k-space has its zero frequency"
-    )
+        "--order", choices=ORDERS, default="auto",
+        help="where k-space and a mask have their zero frequency (default: look)",
+    )  # fmt: skip
     parser.add_argument("--panel", metavar="PNG", help="draw three slices to this file")
 
 
@@ -176,7 +178,7 @@ def _add_setting(parser: Parser, data: bool = True) -> None:
     parser.add_argument("--profile", choices=list(PROFILES), default=default.profile)
     parser.add_argument(
         "--acceleration", type=float, default=default.acceleration, metavar="R",
-        help="lines of k-space over measured lines (default: %(default)s)",
+        help=f"lines of k-space over measured lines (default: {default.acceleration:g})",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--device", default=default.device, help="auto, cpu, cuda, ...")
@@ -189,7 +191,8 @@ def _add_setting(parser: Parser, data: bool = True) -> None:
 
 def _add_model(parser: Parser) -> None:
     parser.add_argument(
-        "--model", default="student",
+        "--model",
         help=f"experiment of the plan, {', '.join(ALIASES)}, or an entry that the command models "
-        "lists, by its name or the beginning of it (default: %(default)s)",
+        "lists, by its name or the beginning of it (default: student; phase-student, a complex "
+        "network, for measured k-space whose image has a phase along the missing lines)",
     )  # fmt: skip

@@ -6,9 +6,11 @@ on magnitudes, and see real images only.)
 
 k-space with missing lines is taken as it was measured. Its zero-filled magnitude, scaled by its
 maximum, goes into the network, and data consistency adds its real part, as the published code does.
-That is exact for a real image; a constant or column-wise phase commutes with missing rows and is
-removed first, exactly. What then remains imaginary only a complex network sees; its share is
-printed.
+That is exact for a real image. A peak beside the zero frequency is a phase along the missing lines,
+and goes by shifting k-space and mask together; a constant or column-wise phase commutes with
+missing rows; so both are removed first, exactly. What then remains imaginary only a complex network
+sees: where that is more than ``PHASE`` of the central energy, the complex ``phase-student`` takes
+the place of the student.
 
 A network that learnt on another pattern than lines has nothing to do here, and is refused.
 """
@@ -27,10 +29,13 @@ from sftkd_core.cli import setting_of
 from sftkd_core.cli.models import Trained, check_model, find_or_train
 from sftkd_core.cli.panel import Panel
 from sftkd_core.consistency import Measurement, from_kspace, measure
-from sftkd_core.data.formats import Scan, check_input, check_output, open_scan
+from sftkd_core.data.formats import BATCH, Scan, check_input, check_output, open_scan
+from sftkd_core.data.formats.kspace import remove_phase, unshifted
 from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.models.cascade import ComplexCascade
 from sftkd_core.system import InputError, Line, describe
+
+PHASE = 0.03  # of the central energy; what a network of real images can lose
 
 
 def reconstruct(options: argparse.Namespace) -> None:
@@ -40,11 +45,19 @@ def reconstruct(options: argparse.Namespace) -> None:
     check_output(output, source)
     panel_path = system.check_output(options.panel, (".png",), "panel") if options.panel else None
     setting = setting_of(options)
-    _check_pattern(options.model, check_model(setting, options.model))
+    model = "student" if options.model is None else options.model
+    _check_pattern(model, check_model(setting, model))
     scan = open_scan(source, options.dataset, options.order)
-    mask = _mask(scan, setting, options.mask)
-    print(f"{source}: {scan.note}; {scan.height} x {scan.width} pixels", flush=True)
-    trained = find_or_train(setting, options.model)
+    mask, note = _mask(scan, setting, options.mask, options.order)
+    _check_acceleration(scan, mask, options)
+    print(f"{source}: {scan.note}{note}; {scan.height} x {scan.width} pixels", flush=True)
+    if options.model is None and (share := _imaginary_share(scan, mask)) > PHASE:
+        model = "phase-student"
+        print(
+            f"phase: {share:.1%} of the central energy stays imaginary, so the complex network "
+            f"{model} is taken; --model student would see the real part only"
+        )
+    trained = find_or_train(setting, model)
     _warn_of_acceleration(trained, mask)
     panel = Panel(scan.count, scan.aspect) if panel_path else None
     report = _run(scan, mask, trained, panel)
@@ -95,14 +108,20 @@ class Report:
                 "after each column's phase is removed; the network sees "
                 + ("both parts" if both else "the real part only")
             )
+        means = {}
         for name, row in self.rows.items():
             psnr = np.array(row["psnr"])
             psnr = psnr[np.isfinite(psnr)]  # equal images have none
-            value = f"{psnr.mean():6.2f}" if psnr.size else "   inf"
+            means[name] = psnr.mean() if psnr.size else np.inf
             ssim = np.mean(row["ssim"])
-            print(f"{name:12} PSNR {value} dB (of slices, mean)   SSIM {ssim:.4f}")
+            print(f"{name:12} PSNR {means[name]:6.2f} dB (of slices, mean)   SSIM {ssim:.4f}")
         if not self.rows:
             print("no target: nothing to compare with")
+        elif means[trained.name] < means["zero-filled"]:
+            print(
+                f"warning: {trained.name} is worse than what it was given, the zero-filled images; "
+                "what it learnt does not fit this scan, so use these, or try another --model"
+            )
         device = describe(next(trained.model.parameters()).device)
         print(
             f"time: {self.seconds:.1f} s; of these the network {self.network:.1f} s, "
@@ -144,7 +163,7 @@ def _measured(
     if scan.measured is None:
         images = scan.images(first, last)
     else:
-        kspace, imaginary, energy = remove_phase(scan.kspace(first, last), mask)
+        kspace, imaginary, energy = _without_phase(scan, mask, first, last)
         report.imaginary += imaginary
         report.energy += energy
         images = np.abs(np.fft.ifft2(kspace, norm="ortho"))
@@ -159,55 +178,74 @@ def _measured(
     return from_kspace(torch.from_numpy(scaled)[:, None], mask), scales, kept
 
 
-def remove_phase(kspace: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Rotate each column of the image so that it is as real as it can be.
+def _without_phase(
+    scan: Scan, mask: np.ndarray, first: int, last: int
+) -> tuple[np.ndarray, float, float]:
+    """Measured k-space with its peak at the zero frequency, and what ``remove_phase`` makes of it.
 
-    kspace  (b, h, w) complex, zero outside the rows of ``mask`` (h,); zero frequency at [0, 0]
-
-    A phase that depends on the column alone commutes with leaving out rows, so the result is what
-    would have been measured without it. It is estimated from the central rows that are measured
-    with their mirrors, which give a real image for a real one. Returns the rotated k-space, the
-    energy of the central image that stays imaginary, and all of that energy.
+    A shift by whole lines is a phase of the image that is periodic along the missing lines: exact.
     """
-    centre = _symmetric_centre(mask)
-    image = np.fft.ifft2(kspace, norm="ortho")
-    blurred = np.fft.ifft2(kspace * centre[:, None], norm="ortho")
-    # the angle that leaves the least imaginary energy, up to its sign
-    angle = np.angle((blurred**2).sum(1, keepdims=True)) / 2
-    total = (blurred * np.exp(-1j * angle)).real.sum(1, keepdims=True)
-    turn = np.exp(-1j * angle) * np.where(total < 0, -1, 1)
-    blurred = blurred * turn
-    rotated = np.fft.fft2(image * turn, norm="ortho") * mask[:, None]
-    imaginary, energy = (blurred.imag**2).sum(), (np.abs(blurred) ** 2).sum()
-    return rotated, float(imaginary), float(energy)
+    return remove_phase(np.roll(scan.kspace(first, last), -scan.peak, 1), mask)
 
 
-def _symmetric_centre(mask: np.ndarray) -> np.ndarray:
-    """The measured lines around the zero frequency, up to the first whose mirror is missing."""
-    both = mask & np.roll(mask[::-1], 1)
-    centre = np.zeros_like(mask)
-    for line in range(len(mask) // 2 + 1):
-        if not both[line]:
-            break
-        centre[[line, -line]] = True
-    return centre
-
-
-def _mask(scan: Scan, setting: Setting, path: str | None) -> np.ndarray:
-    """The lines that are measured: those of the file, of ``--mask``, or of the acceleration."""
-    given = None if path is None else masks.check_mask(masks.load_mask(path), scan.height)
+def _imaginary_share(scan: Scan, mask: np.ndarray) -> float:
+    """Of the central energy of a few slices in the middle, where they are measured k-space."""
     if scan.measured is None:
-        return setting.sampling.mask(scan.height) if given is None else given
-    if given is None:
-        return scan.measured
-    beyond = int((scan.measured & ~given).sum())
-    if beyond:
+        return 0.0
+    first = max(0, scan.count // 2 - BATCH // 2)
+    _, imaginary, energy = _without_phase(scan, mask, first, min(first + BATCH, scan.count))
+    return imaginary / energy if energy else 0.0
+
+
+def _mask(scan: Scan, setting: Setting, path: str | None, order: str) -> tuple[np.ndarray, str]:
+    """The lines that are measured, the peak of k-space first, and what is to be said of them.
+
+    They are those of the file, of ``--mask``, or of the acceleration.
+    """
+    if path is None:
+        if order != "auto" and not scan.has_phase:
+            raise InputError(f"{scan.path} holds images, not k-space; leave --order out")
+        mask = setting.sampling.mask(scan.height) if scan.measured is None else scan.measured
+        return np.roll(mask, -scan.peak), _peak_in_words(scan)
+    given = masks.check_mask(masks.load_mask(path), scan.height)
+    mask, turned = unshifted(given, scan.measured)
+    if order != "auto" and (order == "centre") != turned:
+        mask, turned = np.fft.ifftshift(given) if order == "centre" else given, order == "centre"
+    if not mask[0]:
         raise InputError(
-            f"{scan.path} holds {beyond} lines that {path} says were not measured; pass its own "
-            "mask, with line 0 the zero frequency, or none"
+            f"mask {path} leaves out the zero frequency, line 0 (or line {len(mask) // 2} with "
+            "--order centre), without which no image has its brightness; pass the mask that was "
+            "measured with"
         )
-    scan.measured = given  # some of its lines may be zero
-    return given
+    if scan.measured is not None:
+        beyond = int((scan.measured & ~mask).sum())
+        if beyond:
+            raise InputError(
+                f"{scan.path} holds {beyond} lines that {path} says were not measured; pass its "
+                "own mask, or none"
+            )
+        scan.measured = mask  # some of its lines may be zero
+    note = ", the mask's zero frequency in the centre" if turned else ""
+    return np.roll(mask, -scan.peak), note + _peak_in_words(scan)
+
+
+def _peak_in_words(scan: Scan) -> str:
+    if not scan.peak:
+        return ""
+    lines = min(scan.peak, scan.height - scan.peak)
+    return f", the peak {lines} off it: shifted there, with the lines that are measured"
+
+
+def _check_acceleration(scan: Scan, mask: np.ndarray, options: argparse.Namespace) -> None:
+    """Raise ``InputError`` where ``--acceleration`` can have no effect on the lines."""
+    actual = len(mask) / mask.sum()
+    fixed = scan.path if scan.measured is not None else options.mask
+    asked = options.acceleration
+    if fixed and asked is not None and abs(actual / asked - 1) > 0.15:
+        raise InputError(
+            f"{fixed} fixes the lines, {mask.sum()} of {len(mask)} ({actual:.1f}x); leave "
+            f"--acceleration {asked:g} out"
+        )
 
 
 def _check_pattern(name: str, sampling: Sampling) -> None:

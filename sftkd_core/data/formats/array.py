@@ -33,6 +33,7 @@ class ArrayScan(Scan):
     layout      of the file: "hw", "nhw" or "hwn"
     by_columns  the missing lines are columns: rows and columns are exchanged
     order       of k-space and its image, as ``kspace.order_of`` gives it
+    size        (h, w) of the middle part that is written, None for all of it
     """
 
     values: np.ndarray
@@ -41,6 +42,7 @@ class ArrayScan(Scan):
     layout: str
     by_columns: bool = False
     order: tuple[bool, bool] = (False, False)
+    size: tuple[int, int] | None = None
 
     def images(self, first: int, last: int) -> np.ndarray:
         values = self.values[first:last]
@@ -66,7 +68,11 @@ class ArrayScan(Scan):
 
     def payload(self, path: Path) -> bytes:
         buffer = io.BytesIO()
-        result = self.result[0] if self.layout == "hw" else self.result
+        result = self.result
+        if self.size:
+            top, left = ((n - m) // 2 for n, m in zip(result.shape[1:], self.size, strict=True))
+            result = result[:, top : top + self.size[0], left : left + self.size[1]]
+        result = result[0] if self.layout == "hw" else result
         result = np.moveaxis(result, 0, 2) if self.layout == "hwn" else result
         if files.ending(path) == ".npy":
             np.save(buffer, result, allow_pickle=False)
@@ -87,19 +93,22 @@ def open_npy(path: Path, order: str = "auto") -> ArrayScan:
 
 def open_hdf5(path: Path, dataset: str | None = None, order: str = "auto") -> ArrayScan:
     """A data set of an HDF5 file; None takes KD-MRI's k-space, ``kspace``, or ``volfs``."""
-    known = None
+    known = size = None
     with hdf5.opened(path) as file:
         name = _choose(path, list(file)) if dataset is None else dataset
         values = hdf5.array_of(file, name, 3, "iufc")[...]
         if name.startswith("kspace_volus_") and "volfs" in file:
             known = hdf5.array_of(file, "volfs", 3)[...]
+        if name == "kspace" and (cut := {"reconstruction_esc", "reconstruction_rss"} & {*file}):
+            size = hdf5.array_of(file, min(cut), 3).shape[1:]
+            size = None if any(np.greater(size, values.shape[1:])) else size
     if known is not None and known.shape != values.shape:
         raise InputError(
             f"{path} holds volfs of shape {known.shape} and {name} of shape {values.shape}; they "
             "must agree"
         )
     of_kdmri = name == "volfs" or name.startswith(("kspace_volus_", "img_volus_"))
-    return _open(path, values, "hwn" if of_kdmri else "nhw", order, known, name)
+    return _open(path, values, "hwn" if of_kdmri else "nhw", order, name, known=known, size=size)
 
 
 def _choose(path: Path, arrays: list[str]) -> str:
@@ -116,7 +125,9 @@ def _choose(path: Path, arrays: list[str]) -> str:
     )
 
 
-def _open(path, values, layout: str, order: str, known=None, name: str = "") -> ArrayScan:
+def _open(
+    path: Path, values: np.ndarray, layout: str, order: str, name: str = "", known=None, size=None
+) -> ArrayScan:
     """Survey the values, and find out what is stored how."""
     if values.dtype.kind not in "iufc":
         raise InputError(f"{path} holds {values.dtype} values; pass numbers")
@@ -133,22 +144,25 @@ def _open(path, values, layout: str, order: str, known=None, name: str = "") -> 
     check_size(path, *values.shape)
     details = {"by_columns": False}
     if values.dtype.kind == "c":
-        note, details = _survey(path, values, what, order)
-    elif order != "auto":
-        raise InputError(f"{path} holds real images, not k-space; leave --order out")
+        note, details = _survey(path, values, what, order, name)
+    elif name.startswith("kspace"):
+        raise InputError(
+            f"{path} holds real numbers ({values.dtype}) as {name}, but k-space is complex; save "
+            "real and imaginary parts, as complex64, or images under another name"
+        )
     else:
         note = f"images ({what}): {len(values)} slices"
         files.check_magnitudes(_parts(values), path)
     height, width = values.shape[:0:-1] if details["by_columns"] else values.shape[1:]
     return ArrayScan(
         path=path, count=len(values), height=height, width=width, note=note,
-        has_phase=values.dtype.kind == "c", values=values, known=known, layout=layout,
+        has_phase=values.dtype.kind == "c", values=values, known=known, layout=layout, size=size,
         result=np.zeros_like(values.real), **details,
     )  # fmt: skip
 
 
-def _survey(path: Path, kspace: np.ndarray, what: str, order: str) -> tuple[str, dict]:
-    """What is said of k-space, and what the scan of it has to know: order, lines, their axis."""
+def _survey(path: Path, kspace: np.ndarray, what: str, order: str, name: str) -> tuple[str, dict]:
+    """What is said of k-space, and what the scan of it has to know."""
     rows = columns = 0  # their energies, over all slices
     for part in _parts(kspace):
         files.check_finite(part, path)
@@ -162,18 +176,22 @@ def _survey(path: Path, kspace: np.ndarray, what: str, order: str) -> tuple[str,
     if places[0] != places[1]:
         note += f", origin of the image in the {in_words[1]}"
     note += f": {len(kspace)} slices"
-    lines, by_columns = _lines(path, rows > 0, columns > 0)
-    measured = None
+    middle_first = np.fft.ifftshift if places[0] else np.asarray
+    energy = [middle_first(rows), middle_first(columns)]
+    lines, by_columns, padded = _lines(path, *(e > 0 for e in energy), name)
+    if padded:
+        note += f", with a border of zeros ({padded}), which is taken for padding"
+    details = {"order": places, "by_columns": by_columns, "measured": lines}
     if lines is not None:
         note += f", {lines.sum()} of {len(lines)} {'columns' if by_columns else 'rows'} measured"
-        measured = np.fft.ifftshift(lines) if places[0] else lines
-    return note, {"order": places, "by_columns": by_columns, "measured": measured}
+        details["peak"] = int(energy[by_columns].argmax())
+    return note, details
 
 
 def _order(path: Path, kspace, centred: bool | None, order: str) -> tuple[bool, bool]:
     """Where k-space has its zero frequency, and its image the origin."""
     if order not in ORDERS:
-        raise InputError(f"unknown order of k-space {order!r}; choose one of {', '.join(ORDERS)}")
+        raise InputError(f"unknown order {order!r}; choose one of {', '.join(ORDERS)}")
     centred = centred if order == "auto" else order == "centre"
     if centred is None:
         raise InputError(
@@ -184,25 +202,46 @@ def _order(path: Path, kspace, centred: bool | None, order: str) -> tuple[bool, 
     return order_of(kspace[first : first + _LOOKED_AT], centred)
 
 
-def _lines(path: Path, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray | None, bool]:
-    """Which lines were measured in the file's order, or None for all; whether they are columns.
+def _lines(
+    path: Path, rows: np.ndarray, columns: np.ndarray, name: str
+) -> tuple[np.ndarray | None, bool, str]:
+    """Which lines were measured, or None for all; whether they are columns; what is padding.
 
-    Along the axis that lacks fewer, a single zero line counts as measured: a Nyquist frequency that
-    a scanner or a simulation leaves out, or chance. More of them are no chance but a zero border (a
-    partial echo, zero-filled interpolation) or a pattern in two dimensions. What was not measured
-    there would count as measured zeros, so this raises ``InputError``.
+    rows, columns  whether they hold anything, the zero frequency first
+    name           of the data set: KD-MRI's ``kspace_volus_*`` always lacks lines
+
+    Zeros outside one band that holds the centre, and at least half of the lines, are no sampling
+    pattern but padding: interpolation, a partial echo, a scanner's filter. Zero lines inside the
+    band were not measured, along one axis; along the other a single one counts as measured: a
+    Nyquist frequency that a simulation leaves out, or chance. More of them are a pattern in two
+    dimensions, and raise ``InputError``.
     """
-    if rows.all() and columns.all():
-        return None, False
-    no_rows, no_columns = int((~rows).sum()), int((~columns).sum())
-    if min(no_rows, no_columns) > 1:
+    axes = (rows, columns)
+    padding = [not name.startswith("kspace_volus_") and _is_band(axis) for axis in axes]
+    holes = [0 if pad else int((~axis).sum()) for axis, pad in zip(axes, padding, strict=True)]
+    if min(holes) > 1:
         raise InputError(
-            f"k-space of {path} is zero in {no_rows} of {len(rows)} rows and in {no_columns} of "
-            f"{len(columns)} columns, but only one of both may lack lines; crop the zero border "
-            "along the axis that was fully sampled, the zero frequency staying in its place"
+            f"k-space of {path} is zero in {holes[0]} of {len(rows)} rows and in {holes[1]} of "
+            f"{len(columns)} columns, which are no border; only rows or columns may be left out "
+            "here, so pass k-space that was sampled line by line"
         )
-    by_columns = no_columns > no_rows
-    return masks.check_mask(columns if by_columns else rows), by_columns
+    kinds = ("rows", "columns")
+    padded = " and ".join(
+        f"{(~axis).sum()} of {len(axis)} {kind}"
+        for axis, pad, kind in zip(axes, padding, kinds, strict=True)
+        if pad and not axis.all()
+    )
+    if not any(holes):
+        return None, name == "kspace", padded  # fastMRI leaves out columns
+    by_columns = holes[1] > holes[0]
+    return masks.check_mask(axes[by_columns]), by_columns, padded
+
+
+def _is_band(lines: np.ndarray) -> bool:
+    """Whether lines, the zero frequency first, are one band around it, of half of them or more."""
+    centred = np.fft.fftshift(lines)
+    first, last = np.flatnonzero(centred)[[0, -1]]
+    return bool(centred[first : last + 1].all() and lines[0] and 2 * lines.sum() >= len(lines))
 
 
 def _parts(values: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""From k-space to complex images, wherever their origins are; twelve coils to one."""
+"""From k-space to complex images: where their origins are, their phase, twelve coils to one."""
 
 import numpy as np
 
@@ -41,6 +41,24 @@ def order_of(kspace: np.ndarray, centred: bool | None = None) -> tuple[bool, boo
     return centred, centred if plain is None else not plain
 
 
+def unshifted(lines: np.ndarray, measured: np.ndarray | None = None) -> tuple[np.ndarray, bool]:
+    """A mask of lines (h,) with the zero frequency first, and whether it stood in the middle.
+
+    Of a mask whose order is not known that is where more lines follow each other without a gap, or,
+    with lines that were ``measured`` for certain, where the mask covers these.
+    """
+    turned = np.fft.ifftshift(lines)
+    if measured is not None:
+        fits = [not (measured & ~mask).any() for mask in (lines, turned)]
+        if fits[0] != fits[1]:
+            return (turned, True) if fits[1] else (lines, False)
+    runs = []
+    for mask in (lines, turned):  # lines before the first gap, on both sides together
+        gaps = np.flatnonzero(~mask)
+        runs.append(gaps[0] + len(mask) - 1 - gaps[-1] if len(gaps) and mask[0] else 0)
+    return (turned, True) if runs[1] > runs[0] else (lines, False)
+
+
 def image_of(kspace: np.ndarray, order: tuple[bool, bool]) -> np.ndarray:
     """Complex images (..., h, w) of k-space stored in this ``order_of``; orthonormal, complex64."""
     if order[0]:
@@ -49,6 +67,40 @@ def image_of(kspace: np.ndarray, order: tuple[bool, bool]) -> np.ndarray:
     if order[1]:
         images = np.fft.fftshift(images, (-2, -1))
     return images.astype(np.complex64)
+
+
+def remove_phase(kspace: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Rotate each column of the image so that it is as real as it can be.
+
+    kspace  (b, h, w) complex, zero outside the rows of ``mask`` (h,); zero frequency at [0, 0]
+
+    A phase that depends on the column alone commutes with leaving out rows, so the result is what
+    would have been measured without it. It is estimated from the central rows that are measured
+    with their mirrors, which give a real image for a real one. Returns the rotated k-space, the
+    energy of the central image that stays imaginary, and all of that energy.
+    """
+    centre = _symmetric_centre(mask)
+    image = np.fft.ifft2(kspace, norm="ortho")
+    blurred = np.fft.ifft2(kspace * centre[:, None], norm="ortho")
+    # the angle that leaves the least imaginary energy, up to its sign
+    angle = np.angle((blurred**2).sum(1, keepdims=True)) / 2
+    total = (blurred * np.exp(-1j * angle)).real.sum(1, keepdims=True)
+    turn = np.exp(-1j * angle) * np.where(total < 0, -1, 1)
+    blurred = blurred * turn
+    rotated = np.fft.fft2(image * turn, norm="ortho") * mask[:, None]
+    imaginary, energy = (blurred.imag**2).sum(), (np.abs(blurred) ** 2).sum()
+    return rotated, float(imaginary), float(energy)
+
+
+def _symmetric_centre(mask: np.ndarray) -> np.ndarray:
+    """The measured lines around the zero frequency, up to the first whose mirror is missing."""
+    both = mask & np.roll(mask[::-1], 1)
+    centre = np.zeros_like(mask)
+    for line in range(len(mask) // 2 + 1):
+        if not both[line]:
+            break
+        centre[[line, -line]] = True
+    return centre
 
 
 def combine(coils: np.ndarray) -> np.ndarray:

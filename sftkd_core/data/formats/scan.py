@@ -20,6 +20,7 @@ class Scan:
     count, height, width  slices, and pixels of a slice as the network sees it
     aspect                height over width of a pixel
     measured              (height,) bool for k-space with missing lines; None for full sampling
+    peak                  of these the line with the most energy; 0 unless the image has a phase
     note                  what was found, in words
     has_phase             whether the values are complex
     """
@@ -32,6 +33,7 @@ class Scan:
     aspect: float = 1.0
     has_phase: bool = False
     measured: np.ndarray | None = None
+    peak: int = 0
 
     def images(self, first: int, last: int) -> np.ndarray:
         """Magnitudes of fully sampled slices, (b, h, w) float32 >= 0, in the file's units."""

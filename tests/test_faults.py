@@ -1,0 +1,228 @@
+"""Files that once gave a wrong image without a word, each with what is right."""
+
+import shutil
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+
+from sftkd_core.__main__ import main
+from sftkd_core.book.setting import Setting
+
+y, x = np.mgrid[-1:1:64j, -1:1:64j]
+HEAD = (
+    ((x / 0.7) ** 2 + (y / 0.85) ** 2 < 1) * 100.0
+    + (((x - 0.1) / 0.3) ** 2 + ((y + 0.1) / 0.3) ** 2 < 1) * 60
+    + ((x - 0.3) ** 2 + (y - 0.4) ** 2 < 0.02) * 50
+)
+VOLUME = np.stack([HEAD * f for f in (0.9, 1, 0.95, 0.8)])
+LINES = np.zeros(64, bool)  # the zero frequency in the centre
+LINES[28:36] = LINES[[2, 9, 13, 18, 23, 40, 45, 51]] = True
+
+
+def centred(image):
+    shifted = np.fft.fft2(np.fft.ifftshift(image, (1, 2)), norm="ortho")
+    return np.fft.fftshift(shifted, (1, 2)).astype(np.complex64)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A store with a student and a complex one, trained for a moment."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFTKD_HOME", str(folder))
+        patch.setenv("SFTKD_SHIPPED", "no")
+        for name in ("student", "phase-student"):
+            Setting("smoke").run(name, quiet=True)
+    return folder / "store"
+
+
+@pytest.fixture
+def run(trained, home, tmp_path, capsys, monkeypatch):
+    """Run a command in an empty folder; what it printed, or its one line of error."""
+    shutil.copytree(trained, home / "store")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        smoke = [] if words[0] == "prepare" else ["--profile", "smoke"]
+        status = main([*words, *smoke])
+        printed = capsys.readouterr()
+        if status:
+            assert len(printed.err.splitlines()) == 1
+            assert printed.err.startswith("error: ")
+            return printed.err
+        return printed.out
+
+    return call
+
+
+def error_of(image, truth=VOLUME):
+    return np.linalg.norm(image - truth) / np.linalg.norm(truth)
+
+
+# ---- F2: a mask with its zero frequency in the middle
+
+
+def test_a_centred_mask_is_turned_and_said_so(run):
+    np.save("v.npy", VOLUME)
+    np.save("centred.npy", LINES)
+    np.save("corner.npy", np.fft.ifftshift(LINES))
+    printed = run("reconstruct", "v.npy", "a.npy", "--mask", "centred.npy")
+    assert "the mask's zero frequency in the centre" in printed
+    assert "zero frequency" not in run("reconstruct", "v.npy", "b.npy", "--mask", "corner.npy")
+    np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
+    run("reconstruct", "v.npy", "c.npy", "--mask", "centred.npy", "--order", "centre")
+    np.testing.assert_array_equal(np.load("c.npy"), np.load("b.npy"))
+
+
+def test_a_mask_of_measured_kspace_is_taken_in_the_order_that_covers_its_lines(run):
+    np.save("k.npy", centred(VOLUME) * LINES[None, :, None])
+    more = LINES.copy()
+    more[60] = True  # a line that was measured as zero
+    for name, mask in (("centred.npy", more), ("corner.npy", np.fft.ifftshift(more))):
+        np.save("m.npy", mask)
+        assert "17 of 64" in run("reconstruct", "k.npy", name, "--mask", "m.npy")
+    np.testing.assert_array_equal(np.load("centred.npy"), np.load("corner.npy"))
+
+
+def test_a_mask_without_the_zero_frequency_is_refused(run):
+    np.save("v.npy", VOLUME)
+    np.save("m.npy", np.arange(64) % 4 == 1)
+    assert "leaves out the zero frequency" in run(
+        "reconstruct", "v.npy", "o.npy", "--mask", "m.npy"
+    )
+
+
+# ---- F3: the origin of the image
+
+
+@pytest.mark.parametrize("kspace_centred", [False, True])
+@pytest.mark.parametrize("image_centred", [False, True])
+def test_every_usual_convention_gives_the_image_upright(kspace_centred, image_centred, run):
+    image = np.fft.ifftshift(VOLUME, (1, 2)) if image_centred else VOLUME
+    kspace = np.fft.fft2(image, norm="ortho")
+    kspace = np.fft.fftshift(kspace, (1, 2)) if kspace_centred else kspace
+    np.save("k.npy", kspace.astype(np.complex64))
+    printed = run("reconstruct", "k.npy", "o.npy", "--acceleration", "1")
+    assert error_of(np.load("o.npy")) < 1e-4
+    assert ("origin of the image" in printed) == (kspace_centred != image_centred)
+
+
+@pytest.mark.parametrize("beside", ["left", "right"])
+def test_an_object_beside_the_middle_is_left_where_it_is(beside, run):
+    """What fills one side only has no clear place; the usual conventions then hold."""
+    image = np.roll(VOLUME * (np.abs(x) < 0.3), -20 if beside == "left" else 20, 2)
+    np.save("k.npy", centred(image))
+    run("reconstruct", "k.npy", "o.npy", "--acceleration", "1")
+    assert error_of(np.load("o.npy"), image) < 1e-4
+
+
+# ---- F11: real numbers as k-space
+
+
+def test_real_numbers_are_no_kspace(run):
+    with h5py.File("k.h5", "w") as file:
+        file["kspace"] = np.abs(centred(VOLUME))
+    printed = run("reconstruct", "k.h5", "o.h5")
+    assert "holds real numbers (float32) as kspace, but k-space is complex" in printed
+
+
+# ---- F1: phase
+
+
+def test_a_peak_beside_the_centre_makes_no_difference(run):
+    kspace = centred(VOLUME) * LINES[None, :, None]
+    np.save("k.npy", kspace)
+    np.save("rolled.npy", np.roll(kspace, 1, 1))
+    run("reconstruct", "k.npy", "a.npy")
+    printed = run("reconstruct", "rolled.npy", "b.npy")
+    assert "the peak 1 off it" in printed
+    assert "phase: 0.0%" in printed
+    np.testing.assert_allclose(np.load("b.npy"), np.load("a.npy"), atol=1e-2)
+    np.save("m.npy", np.roll(LINES, 1))
+    run("reconstruct", "rolled.npy", "c.npy", "--mask", "m.npy")
+    np.testing.assert_array_equal(np.load("c.npy"), np.load("b.npy"))
+
+
+def test_what_stays_imaginary_goes_to_a_complex_network(run):
+    image = VOLUME * np.exp(2j * np.cos(2 * y))
+    np.save("k.npy", centred(image) * LINES[None, :, None])
+    printed = run("reconstruct", "k.npy", "o.npy")
+    assert "so the complex network phase-student is taken" in printed
+    assert "the network sees both parts" in printed
+    zero_filled = np.abs(np.fft.ifft2(np.fft.ifftshift(np.load("k.npy"), (1, 2)), norm="ortho"))
+    zero_filled = np.fft.fftshift(zero_filled, (1, 2))
+    assert error_of(np.load("o.npy")) < 1.1 * error_of(zero_filled)
+    printed = run("reconstruct", "k.npy", "o.npy", "--model", "student")
+    assert "the network sees the real part only" in printed
+
+
+# ---- F12: worse than its input
+
+
+def test_a_network_worse_than_its_input_is_said_to_be(run, monkeypatch):
+    from sftkd_core import experiments
+
+    np.save("v.npy", VOLUME)
+    warning = "student is worse than what it was given"
+    assert warning not in run("reconstruct", "v.npy", "o.npy", "--acceleration", "4")
+    monkeypatch.setattr(experiments, "reconstruct", lambda model, m: 0.5 * m.zero_filled)
+    assert warning in run("reconstruct", "v.npy", "o.npy")
+
+
+# ---- F5: a border of zeros
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_border_of_zeros_is_padding(axis, run):
+    kspace = centred(VOLUME)
+    border = [slice(None)] * 3
+    for border[axis] in (slice(0, 5), slice(-7, None)):
+        kspace[tuple(border)] = 0
+    truth = np.abs(np.fft.ifft2(np.fft.ifftshift(kspace, (1, 2)), norm="ortho"))
+    truth = np.fft.fftshift(truth, (1, 2))
+    np.save("k.npy", kspace)
+    printed = run("reconstruct", "k.npy", "o.npy", "--acceleration", "1")
+    assert f"border of zeros (12 of 64 {'rows' if axis == 1 else 'columns'})" in printed
+    assert error_of(np.load("o.npy"), truth) < 1e-4
+    printed = run("reconstruct", "k.npy", "o.npy", "--acceleration", "4")
+    assert "measured again with 16 of 64" in printed
+    assert "PSNR" in printed
+    np.save("m.npy", LINES)
+    assert "16 of 64" in run("reconstruct", "k.npy", "o.npy", "--mask", "m.npy")
+
+
+def test_a_border_along_the_other_axis_does_not_hide_the_lines(run):
+    kspace = centred(VOLUME) * LINES[None, :, None]
+    kspace[:, :, :10] = 0
+    np.save("k.npy", kspace)
+    printed = run("reconstruct", "k.npy", "o.npy")
+    assert "(10 of 64 columns)" in printed
+    assert "16 of 64 rows measured" in printed
+
+
+def test_fastmri_leaves_out_columns_and_is_cropped_to_its_reconstruction(run):
+    with h5py.File("f.h5", "w") as file:
+        file["kspace"] = centred(np.pad(VOLUME, ((0, 0), (32, 32), (0, 0))))
+        file["reconstruction_esc"] = VOLUME[:, :, 2:-2].astype(np.float32)
+    printed = run("reconstruct", "f.h5", "o.h5")
+    assert "measured again with 16 of 64" in printed  # of 64 columns, not of 128 rows
+    run("reconstruct", "f.h5", "o.h5", "--acceleration", "1")
+    with h5py.File("o.h5") as file:
+        assert error_of(file["reconstruction"][...], VOLUME[:, :, 2:-2]) < 1e-4
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--acceleration", "8"], "k.npy fixes the lines, 16 of 64 (4.0x); leave --acceleration 8"),
+    (["--dataset", "kspace"], "no HDF5 file"),
+])  # fmt: skip
+def test_options_without_effect_are_errors_before_anything_is_trained(options, message, run):
+    np.save("k.npy", centred(VOLUME) * LINES[None, :, None])
+    printed = run("reconstruct", "k.npy", "o.npy", *options, "--model", "teacher")
+    assert message in printed
+
+
+def test_an_order_of_images_is_an_error(run):
+    nibabel.save(nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.eye(4)), "v.nii")
+    assert "leave --order out" in run("reconstruct", "v.nii", "o.nii", "--order", "centre")
