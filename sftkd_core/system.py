@@ -125,6 +125,16 @@ class InputError(ValueError):
     """Something passed in cannot be used: one sentence naming it, its value and the remedy."""
 
 
+def check_output(path: str | Path, endings: tuple[str, ...], what: str = "output") -> Path:
+    """``path``, if a file can have this name, which must end in one of ``endings``."""
+    path = Path(path)
+    if not path.name.lower().endswith(endings):
+        raise InputError(f"{what} {path} is not named {' or '.join(endings)}; choose such a name")
+    if path.is_dir():
+        raise InputError(f"{what} {path} is a folder; name a file in it")
+    return path
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """The device of that name; ``"auto"`` takes a GPU where there is one.
 

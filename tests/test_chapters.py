@@ -13,9 +13,11 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import run_chapter
 
-from sftkd_core.book.setting import ALIASES, PLAN
+from sftkd_core.book import comparisons
+from sftkd_core.book.plan import ALIASES, PLAN
 
 RUNS = {f"setting.{method}" for method in ("run", "run_all", "reconstruct", "evaluate")}
+RUNS |= {"comparisons.compare"}
 KEYS = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(), re.M))
 
 
@@ -42,15 +44,21 @@ def named_runs(code):
     }  # fmt: skip
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in RUNS and node.args:
-            found |= strings(node.args[0])
-            for inner in ast.walk(node.args[0]):
-                found |= held.get(getattr(inner, "id", None), set())
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in RUNS:
+            for argument in node.args:
+                found |= strings(argument)
+                for inner in ast.walk(argument):
+                    found |= held.get(getattr(inner, "id", None), set())
     return {ALIASES.get(word, word) for word in found} & set(PLAN)
 
 
 def strings(node):
-    return {n.value for n in ast.walk(node) if isinstance(getattr(n, "value", None), str)}
+    """Those that are written out, and the names that the questions to a method are about."""
+    found = {n.value for n in ast.walk(node) if isinstance(getattr(n, "value", None), str)}
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "comparisons.questions":
+            found |= {name for pair in comparisons.questions(call.args[0].value) for name in pair}
+    return found
 
 
 def test_named_runs_are_found():
@@ -59,8 +67,11 @@ names = ["kd-sp", "zero-filled"]
 setting.run("student"); setting.evaluate(some); other.run("kd-ft")
 results = setting.run_all(["teacher", *names])
 setting.experiment("kd-cc"); table = setting.evaluate("kd-at")
+pairs = [*comparisons.questions("cc"), ("kd-cc-released", "student")]
+versus = comparisons.compare(setting, pairs)
 """
-    assert named_runs(code) == {"student", "teacher", "kd-sp", "kd"}
+    asked = {"kd-cc", "sft-kd-cc", "kd-cc-released", "sft-finetuned", "student-long"}
+    assert named_runs(code) == {"student", "teacher", "kd-sp", "kd"} | asked
 
 
 def test_the_chapters_are_those_of_the_map():
@@ -100,6 +111,32 @@ def test_each_table_and_figure_of_the_paper_has_its_section(what):
         assert f"TABLE_{number}" in code or "paper.reported(" in code
     intro = (ROOT / "book/intro.md").read_text()
     assert re.search(rf"\| {what} \|.*{path.stem}\.ipynb", intro)
+
+
+IN_THE_LIBRARY = {  # what chapters do not write out, and what says it
+    r"pick_device\(": "setting.torch_device",
+    r'"scanned"': "setting.kind",
+    r"0\.06, 0\.36": "setting.pictured",
+    r"only shows that": "setting.caveat",
+    r"Setting\(profile, data, acceleration, (?!seed\b)": "setting.grid",
+    r"losses\.Examples\(": "setting.examples",
+}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_what_all_chapters_need_is_written_once(path):
+    code = "\n".join(cell.source for cell in code_cells(path))
+    assert not {told for words, told in IN_THE_LIBRARY.items() if re.search(words, code)}
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_imports_are_one_block_with_one_line_a_module(path):
+    imports = [
+        node for cell in code_cells(path) for node in ast.parse(cell.source).body
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sftkd_core")
+    ]  # fmt: skip
+    modules = [(node.module, alias.asname is None) for node in imports for alias in node.names[:1]]
+    assert len(set(modules)) == len(modules), modules
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)

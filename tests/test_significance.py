@@ -14,8 +14,10 @@ from scipy import stats
 
 from sftkd_core.book import comparisons
 from sftkd_core.book.comparisons import Verdict, holm, paired, rank_biserial
+from sftkd_core.book.plan import PLAN
 from sftkd_core.book.setting import Setting
 from sftkd_core.data import Dataset
+from sftkd_core.distillation import METHODS
 from sftkd_core.metrics import Comparison
 from sftkd_core.system import InputError
 
@@ -291,3 +293,68 @@ def test_findings_put_the_seeds_beside_the_one_training(trained):
     (only,) = comparisons.findings(SMALL, versus)
     assert only.startswith(first[:-1])
     assert "; over 2 seeds, **kd** and **student** cannot be told apart (+0.000 dB" in only
+
+
+def test_a_verdict_names_its_seeds(trained):
+    assert paired(table([4, 2]), table([2, 4, 9], noise=1)).seeds == (2, 4)
+    trained |= {(s, n): level for s in (1, 3) for n, level in (("kd", 1.0), ("student", 0.5))}
+    assert comparisons.over_seeds(SMALL, "kd", "student").seeds == (1, 3)
+    assert comparisons.over_seeds(SMALL, "kd", "student", seeds=[3]).seeds == (3,)
+
+
+def test_a_pair_of_longer_trainings_is_another_pair(monkeypatch):
+    """With a factor it is the lengthened experiments that are looked for and evaluated."""
+    level = {("kd", 20): 0.1, ("kd", 60): 0.7}
+    quick = Setting("quick", device="cpu")
+
+    def evaluate(self, one):
+        experiment = self.experiment(one)
+        name = "student" if experiment.objective == "reconstruct" else "kd"
+        shift = level.get((name, experiment.schedule.epochs), 0.0)
+        return table([self.seed], shift).drop(columns="seed")
+
+    monkeypatch.setattr(comparisons, "_has", lambda setting, name: setting.seed < 2)
+    monkeypatch.setattr(Setting, "evaluate", evaluate)
+    short = comparisons.over_seeds(quick, "kd", "student")
+    long = comparisons.over_seeds(quick, "kd", "student", factor=3)
+    assert short.by_seed == pytest.approx((0.1, 0.1))
+    assert long.by_seed == pytest.approx((0.7, 0.7))
+
+
+def test_only_settings_with_all_of_the_experiments_are_complete(trained):
+    trained |= {(0, "kd"): 1.0, (0, "student"): 0.5, (1, "kd"): 9.0, (2, "student"): 9.0}
+    grid = SMALL.grid([0, 1, 2])
+    assert comparisons.complete(grid, ["kd", "student"]) == grid[:1]
+    assert comparisons.complete(grid, ["kd"]) == grid[:2]
+
+
+def test_pairs_are_compared_slice_by_slice_each_network_once(trained, monkeypatch):
+    trained |= {(0, "kd"): 1.0, (0, "student"): 0.5, (0, "teacher"): 2.0}
+    asked, evaluate = [], Setting.evaluate
+    monkeypatch.setattr(
+        Setting, "evaluate", lambda self, name: asked.append(name) or evaluate(self, name)
+    )
+    found = comparisons.compare(SMALL, [("kd", "student"), ("teacher", "student")])
+    assert list(found) == [("kd", "student"), ("teacher", "student")]
+    assert [one.mean for one in found.values()] == pytest.approx([0.5, 1.5])
+    assert sorted(asked) == ["kd", "student", "teacher"]
+
+
+def test_the_questions_to_a_method_are_of_names_of_the_plan():
+    for method in METHODS:
+        pairs = comparisons.questions(method)
+        assert {name for pair in pairs for name in pair} <= set(PLAN)
+    assert comparisons.questions("at")[:2] == [("kd", "student"), ("sft-kd", "kd")]
+
+
+def test_a_gain_of_gains():
+    a, b, c = table([0], 1.0), table([0], 0.25), table([0], 0.5)
+    found = paired(comparisons.gain(a, c), comparisons.gain(b, c))
+    assert found.mean == pytest.approx(0.75)
+
+
+def test_an_interval_in_the_cell_of_a_table():
+    assert comparisons.interval(verdict(0.1, 0.05, 0.15)) == "+0.05 to +0.15"
+    assert comparisons.interval(one_training(0.1, -0.0512, 0.15), digits=3) == "-0.051 to +0.150"
+    assert comparisons.interval(verdict(0.1, -inf, inf, (0.1,))) == "one seed"
+    assert comparisons.interval(None) == "not run"

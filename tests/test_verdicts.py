@@ -51,7 +51,10 @@ ALLOWED = {  # chapter: words of a sentence that may stand, and why
         "where only clear results are reported": GENERAL,
     },
     "attention_transfer": {"Only from a square does the text conclude": DEFINITION},
-    "factors": {"sixteen clear maps": GENERAL},
+    "factors": {
+        "sixteen clear maps": GENERAL,
+        "worse than no paraphrase at all": DEFINITION,
+    },
     "fitnets": {"$1$ is no better than that mean": DEFINITION},
     "flow": {"values above it are worse than silence": DEFINITION},
     "taps": {"once it is clear where": GENERAL},

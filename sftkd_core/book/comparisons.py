@@ -1,15 +1,18 @@
 """Claims over several comparisons and several seeds: corrected tests, effect sizes, intervals."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import inf, sqrt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import inf, isfinite, sqrt
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from sftkd_core import experiments, metrics
+from sftkd_core.book.plan import ALIASES
 from sftkd_core.book.setting import Setting
+from sftkd_core.experiments import Experiment
 from sftkd_core.metrics import Comparison, signed_rank_p
 from sftkd_core.system import InputError
 
@@ -60,6 +63,7 @@ class Verdict:
     subjects    how many there are; one that recurs under several seeds, as scans do, counts once,
                 with its differences averaged over them (phantoms are new for each seed)
     slices      the same of slices
+    seeds       those of ``by_seed``, in their order
     """
 
     mean: float
@@ -71,6 +75,7 @@ class Verdict:
     effect: float
     subjects: int
     slices: int
+    seeds: tuple[int, ...] = ()
 
     @property
     def clear(self) -> bool:
@@ -121,6 +126,7 @@ def paired(
         effect=rank_biserial(by_subject),
         subjects=len(by_subject),
         slices=len(by_slice),
+        seeds=tuple(seeds),
     )
 
 
@@ -143,10 +149,44 @@ TYPES = {  # of the columns of ``evaluate``
 }
 
 
-def status(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
+def questions(method: str) -> list[tuple[str, str]]:
+    """The pairs that each chapter on a method asks about, of names of the plan.
+
+    Does the method help a student, does a friendly teacher help the method, and what is left of
+    that beside the same start, and beside the same time, without a teacher?
+    """
+    kd, friendly = (ALIASES.get(name, name) for name in (f"kd-{method}", f"sft-kd-{method}"))
+    rivals = ((kd, "student"), (friendly, kd))
+    return [*rivals, (friendly, "sft-finetuned"), (friendly, "student-long")]
+
+
+def compare(
+    setting: Setting, pairs: Iterable[tuple[str, str]], metric: str = "psnr"
+) -> dict[tuple[str, str], Comparison]:
+    """The paired difference ``a - b`` of each pair of names, on the test set of one training.
+
+    What has not been trained is trained now.
+    """
+    pairs = list(pairs)
+    tables = {name: setting.evaluate(name) for name in dict.fromkeys(chain(*pairs))}
+    return {(a, b): metrics.compare(tables[a], tables[b], metric) for a, b in pairs}
+
+
+def gain(a: pd.DataFrame, b: pd.DataFrame, metric: str = "psnr") -> pd.DataFrame:
+    """A table of slices that holds ``a - b`` in place of the metric: to compare two gains."""
+    return a.assign(**{metric: a[metric] - b[metric]})
+
+
+def status(settings: Sequence[Setting], names: Sequence[str], factor: int = 1) -> pd.DataFrame:
     """Which cells are there: one row an experiment, one column a setting, True where trained."""
-    columns = {label(setting): [_has(setting, name) for name in names] for setting in settings}
-    return pd.DataFrame(columns, index=list(names))
+    there = {label(s): [_has(s, n) for n in _lengthened(s, names, factor)] for s in settings}
+    return pd.DataFrame(there, index=list(names))
+
+
+def complete(settings: Sequence[Setting], names: Sequence[str], factor: int = 1) -> list[Setting]:
+    """The settings with which all of the experiments have been trained."""
+    there = status(settings, names, factor).all()
+    return [setting for setting in settings if there[label(setting)]]
 
 
 def label(setting: Setting) -> str:
@@ -154,19 +194,21 @@ def label(setting: Setting) -> str:
     return f"{setting.acceleration:g}x, seed {setting.seed}"
 
 
-def evaluate(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
+def evaluate(settings: Sequence[Setting], names: Sequence[str], factor: int = 1) -> pd.DataFrame:
     """Every slice's metrics of every network that has been trained; nothing is trained here.
+
+    factor  of the epochs, of each experiment and of all that it builds on
 
     Returns rows with acceleration, seed, name, subject, slice, psnr, ssim, ...; an experiment that
     has not been run has no rows.
     """
     tables = [
-        setting.evaluate(name).assign(
+        setting.evaluate(one).assign(
             acceleration=setting.acceleration, seed=setting.seed, name=name
         )
         for setting in settings
-        for name in names
-        if _has(setting, name)
+        for name, one in zip(names, _lengthened(setting, names, factor), strict=True)
+        if _has(setting, one)
     ]
     if not tables:
         return pd.DataFrame(columns=list(TYPES)).astype(TYPES)
@@ -174,18 +216,22 @@ def evaluate(settings: Sequence[Setting], names: Sequence[str]) -> pd.DataFrame:
 
 
 def over_seeds(
-    setting: Setting, a: str, b: str, metric: str = "psnr", seeds: Sequence[int] = SEEDS
+    setting: Setting,
+    a: str,
+    b: str,
+    metric: str = "psnr",
+    seeds: Sequence[int] = SEEDS,
+    factor: int = 1,
 ) -> Verdict | None:
     """The paired difference ``a - b`` over the setting's seed and others, as far as they are there.
 
-    Seeds at which both have been trained count; nothing is trained here. One seed gives a verdict
-    without an interval, none gives None.
+    Seeds at which both have been trained count, with ``factor`` times the epochs; nothing is
+    trained here. One seed gives a verdict without an interval, none gives None.
     """
-    chosen = [replace(setting, seed=seed) for seed in sorted({setting.seed, *seeds})]
-    complete = [one for one in chosen if _has(one, a) and _has(one, b)]
-    if not complete:
+    there = complete(setting.grid(seeds), [a, b], factor)
+    if not there:
         return None
-    slices = evaluate(complete, [a, b])
+    slices = evaluate(there, [a, b], factor)
     return paired(*(slices[slices["name"] == name] for name in (a, b)), metric)
 
 
@@ -205,8 +251,23 @@ def beside(
     return rows
 
 
-def _has(setting: Setting, name: str) -> bool:
+def _has(setting: Setting, name: str | Experiment) -> bool:
     return name == "zero-filled" or experiments.exists(setting.experiment(name))
+
+
+def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str | Experiment]:
+    if factor == 1:
+        return list(names)
+    return [setting.experiment(name).lengthened(factor) for name in names]
+
+
+def interval(found: Comparison | Verdict | None, digits: int = 2) -> str:
+    """``+0.05 to +0.15``: the interval of a paired difference, for the cell of a table."""
+    if found is None:
+        return "not run"
+    if not isfinite(found.low):
+        return "one seed"
+    return f"{found.low:+.{digits}f} to {found.high:+.{digits}f}"
 
 
 def verdict(

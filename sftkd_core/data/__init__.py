@@ -9,9 +9,10 @@ downloaded, ``formats`` read files of any origin, ``prepare`` turns folders into
 """
 
 from sftkd_core.data.dataset import SHORT_NAMES, Dataset
-from sftkd_core.data.formats.nifti import load_nifti, read_nifti, write_nifti
+from sftkd_core.data.formats.volume import load_nifti, read_nifti, write_nifti
+from sftkd_core.data.layouts.kdmri import export_kdmri
 from sftkd_core.data.phantoms import PHANTOMS, brain_phantom, cardiac_phantom
-from sftkd_core.data.prepare import FORMATS, export_kdmri, prepare
+from sftkd_core.data.prepare import FORMATS, prepare
 from sftkd_core.data.slices import SPLITS, Slices, Volume
 
 __all__ = [
