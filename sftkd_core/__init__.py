@@ -2,15 +2,16 @@
 
 The data flow one way, from a file to a number:
 
-    slices = data.Dataset("brain", size=96).load("test").images        (n, 1, h, w) in [0, 1]
-    line_mask = masks.cartesian_mask(lines=96, acceleration=4)         (h,) bool
-    measurement = consistency.measure(slices, line_mask)               k-space, zero-filled images
-    image = models.build("D3C5")(measurement)                          (n, 1, h, w)
-    metrics.psnr(image, slices)                                        in dB
+    slices = data.Dataset("brain", 96).load("test").images      # (n, 1, h, w), in [0, 1]
+    line_mask = masks.cartesian_mask(lines=96, acceleration=4)  # (h,) bool
+    measurement = consistency.measure(slices, line_mask)        # k-space, aliased images
+    image = models.build("D3C5")(measurement)                   # (n, 1, h, w)
+    psnr = metrics.psnr(image, slices)                          # in dB
 
 and the networks come from trainings, each of them a value:
 
-    result = experiments.run(experiments.Experiment("reconstruct", "D3C5", data.Dataset("brain")))
+    experiment = experiments.Experiment("reconstruct", "D3C5", data.Dataset("brain", 96))
+    model = experiments.run(experiment).model
 
 The rooms, and the names of each that a script starts from:
 

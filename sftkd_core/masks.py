@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import files
-from sftkd_core.system import Bool, InputError
+from sftkd_core.system import Bool, InputError, files
 
 
 def line_count(lines: int, acceleration: float) -> int:

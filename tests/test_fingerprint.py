@@ -274,7 +274,7 @@ def test_a_seal_is_the_same_in_every_python(monkeypatch, tmp_path):
 
 def test_a_method_named_otherwise_computes_the_same(edit):
     before = AT.code
-    edit(attention.activity, "(features: Tensor) -> Tensor:", "(features: Tensor):")
+    edit(attention.activity, '(features: Float[Tensor, "b c h w"]) -> ', "(features: Tensor) -> ")
     assert AT.code == before
 
 

@@ -20,12 +20,11 @@ import torch
 from sftkd_core import masks
 from sftkd_core.book.setting import Setting
 from sftkd_core.data import SHORT_NAMES, Dataset, prepared
-from sftkd_core.data.formats import files
 from sftkd_core.data.layouts import kdmri
 from sftkd_core.data.layouts.kdmri import export_kdmri
 from sftkd_core.data.layouts.source import Found, Source
 from sftkd_core.data.prepare import FORMAT, prepare
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
 WRITERS = {

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
-from sftkd_core.data.formats import files, kspace, volume
+from sftkd_core.data.formats import kspace, volume
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
 from sftkd_core.data.slices import centre, middle, scale_slices
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
 

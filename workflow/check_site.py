@@ -36,7 +36,7 @@ RAW = re.compile(
 PROBE = """
 const inside = document.querySelector('article') || document.body;
 const text = inside.cloneNode(true);
-text.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
+text.querySelectorAll('pre, code, dt.sig, script, style, mjx-container').forEach(e => e.remove());
 const blank = [];
 for (const image of document.querySelectorAll('article img')) {
   const name = image.alt || image.src.slice(0, 60);

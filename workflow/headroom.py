@@ -2,8 +2,8 @@
 
     python workflow/headroom.py [--epochs 10 5 20] [--seeds 0 1 2 3 4] [--data brain cardiac]
 
-Trains what is missing of profile "study" (resumable, in the order given), then prints the leads with
-their intervals over seeds. The rule is in ``results/README.md``.
+Trains what is missing of profile "study" (resumable, in the order given), then prints the leads
+with their intervals over seeds. The rule is in ``results/README.md``.
 """
 
 import argparse

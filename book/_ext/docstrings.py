@@ -8,6 +8,7 @@ A list of names with their meanings in a column of its own,
 becomes a definition list; any other indented paragraph stays as it is, in letters of one width.
 """
 
+import ast
 import re
 import textwrap
 
@@ -35,9 +36,21 @@ def as_definitions(block: list[str]) -> list[str] | None:
 
 
 def prose(line: str) -> str:
-    """A bar is a bar, outside of code."""
+    """Outside of code a bar is a bar, and a word in double quotes is one that is typed."""
     parts = re.split(r"(``.*?``)", line)
-    return "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in parts)
+    for number in range(0, len(parts), 2):
+        plain = parts[number].replace("|", r"\|")
+        parts[number] = re.sub(r'(?<![\w=])"([\w-]+)"(?!\w)', r'``"\1"``', plain)
+    return "".join(parts)
+
+
+def verbatim(block: list[str]) -> list[str]:
+    """An indented paragraph as it is, coloured where it is Python."""
+    try:
+        ast.parse(textwrap.dedent("\n".join(block)))
+    except SyntaxError:
+        return [".. code-block:: text", "", *block, ""]
+    return ["::", "", *block, ""]
 
 
 def reworded(lines: list[str]) -> list[str]:
@@ -56,7 +69,7 @@ def reworded(lines: list[str]) -> list[str]:
         elif (definitions := as_definitions(block)) is not None:
             done += map(prose, definitions)
         elif indented:
-            done += ["::", "", *block, ""]
+            done += verbatim(block)
         else:
             done += [*map(prose, block), ""]
     return done

@@ -11,13 +11,12 @@ import torch
 from torch.nn.functional import interpolate, pad
 
 from sftkd_core.data import phantoms, prepared
-from sftkd_core.data.formats import files
 from sftkd_core.data.layouts import kdmri, nifti_folder
 from sftkd_core.data.layouts.source import Source, check_distinct, files_in
 from sftkd_core.data.phantoms import PHANTOM_VERSION, PHANTOMS
 from sftkd_core.data.prepare import FORMATS
 from sftkd_core.data.slices import SPLITS, Slices, Volume, scale_slices, stack
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 SHORT_NAMES = tuple(FORMATS)  # of data sets that ``prepare`` puts where they are found
 

@@ -20,11 +20,10 @@ import numpy as np
 
 from sftkd_core import system
 from sftkd_core.data import prepared
-from sftkd_core.data.formats import files
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
 from sftkd_core.data.layouts.source import Found, Source, check_distinct, check_folder, plain_name
 from sftkd_core.data.slices import SPLITS, centre, scale_slices
-from sftkd_core.system import InputError, Line, clock
+from sftkd_core.system import InputError, Line, clock, files
 
 
 @dataclass(frozen=True)

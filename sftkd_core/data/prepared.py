@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from sftkd_core import system
-from sftkd_core.data.formats import files
 from sftkd_core.data.slices import SPLITS
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 VERSION = 1
 MANIFEST = "manifest.json"

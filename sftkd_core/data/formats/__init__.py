@@ -14,9 +14,9 @@ from pathlib import Path
 from sftkd_core import system
 from sftkd_core.data.formats import volume
 from sftkd_core.data.formats.array import ORDERS, open_hdf5, open_npy
-from sftkd_core.data.formats.files import ending
 from sftkd_core.data.formats.scan import BATCH, Scan
 from sftkd_core.system import InputError
+from sftkd_core.system.files import ending
 
 __all__ = ["BATCH", "KINDS", "ORDERS", "Scan", "check_input", "check_output", "ending", "open_scan"]
 

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 
 from sftkd_core import masks
-from sftkd_core.data.formats import files, hdf5
+from sftkd_core.data.formats import hdf5
 from sftkd_core.data.formats.kspace import energies, image_of, in_middle, order_of
 from sftkd_core.data.formats.scan import BATCH, Scan, as_dtype, check_size
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 ORDERS = ("auto", "corner", "centre")
 _LOOKED_AT = 8  # slices that show where the origin of an image is

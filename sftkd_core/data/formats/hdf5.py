@@ -13,8 +13,7 @@ import h5py
 import numpy as np
 
 from sftkd_core import system
-from sftkd_core.data.formats import files
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _FILTERS |= {h5py.h5z.FILTER_LZF}

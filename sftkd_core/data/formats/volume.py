@@ -20,10 +20,9 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from torch import Tensor
 
 from sftkd_core import system
-from sftkd_core.data.formats import files
 from sftkd_core.data.formats.scan import Scan, as_dtype, check_size
 from sftkd_core.data.slices import scale_slices
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 NIFTI, FREESURFER = (".nii", ".nii.gz"), (".mgz", ".mgh")
 # towards the feet, to the back, to the right: how rows and columns of an upright slice run

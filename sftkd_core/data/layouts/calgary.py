@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import files, volume
+from sftkd_core.data.formats import volume
 from sftkd_core.data.formats.kspace import combine, image_of, order_of
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name, side_of
 from sftkd_core.data.slices import middle
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 SIZE, SLICES = 256, 110
 _COILS = (1, 12)

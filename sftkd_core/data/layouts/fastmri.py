@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import files, hdf5
+from sftkd_core.data.formats import hdf5
 from sftkd_core.data.formats.kspace import image_of
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name, side_of
 from sftkd_core.data.slices import centre
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 SIZE = 320
 

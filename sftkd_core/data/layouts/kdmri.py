@@ -14,9 +14,9 @@ import numpy as np
 
 from sftkd_core import masks
 from sftkd_core.data import prepared
-from sftkd_core.data.formats import files, hdf5
+from sftkd_core.data.formats import hdf5
 from sftkd_core.data.layouts.source import Found, Source, files_in, natural, plain_name
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, files
 
 SPLITS = {"train": "train", "validation": "test"}  # its validation set is also its test set
 NAMES = {"acdc": "cardiac", "mrbrains": "mrbrain"}  # of its folders

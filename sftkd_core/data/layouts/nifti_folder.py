@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import files, volume
+from sftkd_core.data.formats import volume
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name
+from sftkd_core.system import files
 
 
 def find(folder: Path) -> Found:
