@@ -9,14 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "sftkd_core"
 
-<<<<<<< HEAD
-# circles that are still to be opened: a line less here makes the tests stricter
-EXCEPTIONS = {
-    ("sftkd_core.masks", "sftkd_core.data.formats.files"),  # also in pyproject.toml
-}
-
-=======
->>>>>>> face
 
 @cache
 def modules() -> dict[str, ast.Module]:
