@@ -10,6 +10,14 @@ For a real image and a mask of whole lines that is a real matrix product (``form
 circulant ``P = Re(F^H diag(mask) F)``. A line whose mirror was not measured is enforced at half
 weight by it, as by every published layer that keeps the real part; ``form="hermitian"`` knows
 that a real image has its mirror line for free and is a true projection.
+
+What is measured of a consistent image is what was measured at first:
+
+>>> line_mask = np.array([True, True, False, False, False, True])
+>>> measurement = measure(torch.rand(2, 1, 6, 5), line_mask)
+>>> image = data_consistency(torch.zeros(2, 1, 6, 5), measurement)
+>>> torch.allclose(measure(image, line_mask).kspace, measurement.kspace, atol=1e-6)
+True
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +29,7 @@ import torch
 from torch import Tensor
 
 from sftkd_core.masks import check_mask
-from sftkd_core.system import InputError
+from sftkd_core.system import Bool, Complex, Float, Inexact, InputError
 
 FORMS = ("circulant", "fft", "hermitian")
 
@@ -37,11 +45,11 @@ class Measurement:
     projector    (h, h) float32, the circulant P; None for a mask that is not of whole lines
     """
 
-    kspace: Tensor
-    mask: Tensor
-    zero_filled: Tensor
-    aliased: Tensor
-    projector: Tensor | None
+    kspace: Complex[Tensor, "b 1 h w"]
+    mask: Bool[Tensor, " h #w"]
+    zero_filled: Float[Tensor, "b 1 h w"]
+    aliased: Float[Tensor, "b 1 h w"]
+    projector: Float[Tensor, "h h"] | None
 
     def __len__(self) -> int:
         return len(self.zero_filled)
@@ -92,7 +100,7 @@ def measure(images: Tensor, mask, noise: float = 0.0, seed: int = 0) -> Measurem
     return from_kspace(kspace, mask_array)
 
 
-def from_kspace(kspace: Tensor, mask) -> Measurement:
+def from_kspace(kspace: Complex[Tensor, "b 1 h w"], mask) -> Measurement:
     """A measurement from k-space that is zero outside the mask, ``(b, 1, h, w)`` complex."""
     mask_array = check_mask(mask, kspace.shape[-2])
     mask_tensor = torch.from_numpy(mask_array.reshape(len(mask_array), -1)).to(kspace.device)
@@ -106,8 +114,11 @@ def from_kspace(kspace: Tensor, mask) -> Measurement:
 
 
 def data_consistency(
-    image: Tensor, measurement: Measurement, lam: float = inf, form: str | None = None
-) -> Tensor:
+    image: Inexact[Tensor, "*branches b 1 h w"],
+    measurement: Measurement,
+    lam: float = inf,
+    form: str | None = None,
+) -> Inexact[Tensor, "*branches b 1 h w"]:
     """Put the measured k-space back into an image; equation (2) of the paper.
 
     image  (..., b, 1, h, w); leading axes broadcast against the measurement
@@ -141,7 +152,7 @@ def data_consistency(
         return image + weight * (fill @ measurement.aliased - projector @ image)
 
 
-def line_projector(mask) -> Tensor:
+def line_projector(mask) -> Float[Tensor, "h h"]:
     """``P = Re(F^H diag(mask) F)``: (h, h) float64, circulant, symmetric, eigenvalues 0, 1/2, 1.
 
     An eigenvalue 1/2 belongs to a measured line whose mirror was not measured.
@@ -149,7 +160,7 @@ def line_projector(mask) -> Tensor:
     return _circulant(_half_weights(mask))
 
 
-def hermitian_projector(mask) -> Tensor:
+def hermitian_projector(mask) -> Float[Tensor, "h h"]:
     """The orthogonal projector onto the lines that ``mask`` determines for real images.
 
     (h, h) float64. For a real image line -k is the mirrored conjugate of line k, so each measured

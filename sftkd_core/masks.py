@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sftkd_core.data.formats import files
-from sftkd_core.system import InputError
+from sftkd_core.system import Bool, InputError
 
 
 def line_count(lines: int, acceleration: float) -> int:
@@ -23,7 +23,7 @@ def line_count(lines: int, acceleration: float) -> int:
 
 def cartesian_mask(
     lines: int = 240, acceleration: float = 4, seed: int = 0, centre_lines: int = 10
-) -> np.ndarray:
+) -> Bool[np.ndarray, " {lines}"]:
     """Variable-density Cartesian mask of Schlemper et al. (2017).
 
     The ``centre_lines`` lowest frequencies are always measured; the others are drawn without
@@ -31,6 +31,10 @@ def cartesian_mask(
 
     Returns ``(lines,)`` bool with exactly ``floor(lines / acceleration)`` lines, un-shifted.
     Raises ``InputError`` for an acceleration below 1 or above what the centre lines allow.
+
+    >>> mask = cartesian_mask(lines=240, acceleration=4, seed=0)
+    >>> int(mask.sum()), mask[:5].tolist()  # line 0 is the zero frequency
+    (60, [True, True, True, True, True])
     """
     count = _checked_count(lines, acceleration, centre_lines)
     distance = np.arange(lines) - lines // 2
@@ -47,7 +51,7 @@ def cartesian_mask(
 
 def equispaced_mask(
     lines: int = 240, acceleration: float = 4, centre_lines: int = 10, offset: float = 0
-) -> np.ndarray:
+) -> Bool[np.ndarray, " {lines}"]:
     """Evenly spaced lines plus the fully measured centre, as fastMRI uses.
 
     The spacing outside the centre is chosen so that the total is exact:
@@ -63,7 +67,9 @@ def equispaced_mask(
     return np.fft.ifftshift(mask)
 
 
-def central_mask(height: int, width: int, factor: float = 4) -> np.ndarray:
+def central_mask(
+    height: int, width: int, factor: float = 4
+) -> Bool[np.ndarray, "{height} {width}"]:
     """The low frequencies in both directions: what a scan of lower resolution measures.
 
     Kept are ``floor(height / factor)`` rows and ``floor(width / factor)`` columns around the zero
@@ -82,7 +88,7 @@ def central_mask(height: int, width: int, factor: float = 4) -> np.ndarray:
     return np.outer(*sides)
 
 
-def load_mask(path: str | Path) -> np.ndarray:
+def load_mask(path: str | Path) -> Bool[np.ndarray, " lines"]:
     """Load a published ``.npy`` mask: 1-D, or 2-D and constant along one axis.
 
     Returns ``(lines,)`` bool in the file's own order (the published masks are un-shifted).
@@ -102,10 +108,13 @@ def load_mask(path: str | Path) -> np.ndarray:
     return check_mask(array.copy())
 
 
-def check_mask(mask, lines: int | None = None) -> np.ndarray:
+def check_mask(mask, lines: int | None = None) -> Bool[np.ndarray, "..."]:
     """Return ``mask`` as a bool array; raise ``InputError`` unless it is a usable mask.
 
     ``lines``: the number of rows of the images that it will measure, checked when given.
+
+    >>> check_mask([1, 0, 0, 1])
+    array([ True, False, False,  True])
     """
     array = np.asarray(mask)
     if array.dtype != bool:

@@ -7,6 +7,11 @@ Every metric takes images ``(n, 1, h, w)`` and targets of the same shape and com
     "mean"    their mean, a scalar
     "volume"  the stack taken as one volume, a scalar (for SSIM and VIF, which are defined on
               planes: sums over the planes before the ratio, or the mean where there is none)
+
+>>> target = torch.ones(2, 1, 8, 8)
+>>> image = target - torch.tensor([0.5, 0.1]).reshape(2, 1, 1, 1)
+>>> [round(value, 1) for value in psnr(image, target, reduction="slice").tolist()]  # dB
+[6.0, 20.0]
 """
 
 from collections.abc import Sequence
@@ -19,24 +24,25 @@ from scipy import stats
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 REDUCTIONS = ("slice", "volume", "mean")
+Score = Float[Tensor, " n"] | Float[Tensor, ""]  # one value a slice, or one of all
 
 
-def mse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def mse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Mean squared error, in units of ``data_range`` squared."""
     image, target = _pair(image, target, data_range, reduction)
     return _reduce((image - target).square().flatten(1).mean(1), reduction)
 
 
-def nmse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def nmse(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Normalised mean squared error ``||image - target||^2 / ||target||^2`` (Zbontar 2018)."""
     image, target = _pair(image, target, data_range, reduction)
     return _ratio((image - target).square(), target.square(), reduction, "the target is zero")
 
 
-def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Peak signal-to-noise ratio in dB; infinite for equal images."""
     image, target = _pair(image, target, data_range, reduction)
     error = (image - target).square().flatten(1).mean(1)
@@ -45,7 +51,7 @@ def psnr(image, target, data_range: float = 1.0, reduction: str = "mean") -> Ten
     return _reduce(-10 * torch.log10(error), reduction)
 
 
-def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Structural similarity (Wang et al. 2004): 7x7 uniform windows that lie inside the image.
 
     Sample covariances, K1 = 0.01, K2 = 0.03: the defaults of scikit-image.
@@ -65,7 +71,7 @@ def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Ten
     return _reduce(similarity.flatten(1).mean(1), reduction)
 
 
-def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """High-frequency error norm: the NMSE of the Laplacians (Fujita et al. 2020); FACTS 5.10.
 
     The 3x3 Laplacian (centre -4) with zeros outside the image; the reconstruction is clipped to
@@ -80,7 +86,7 @@ def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tens
     )
 
 
-def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Tensor:
+def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """Visual information fidelity, pixel domain, four scales (Sheikh and Bovik 2006).
 
     On a 0-255 scale with noise variance 2: on [0, 1] the same noise drowns every image and the
@@ -162,13 +168,13 @@ class Comparison:
     It makes no verdict: the interval knows other subjects, and nothing of another training. That
     takes several seeds, see ``significance.paired``.
 
-    mean       over slices
-    low, high  bootstrap interval; subjects are drawn first, then slices within each (too wide
-               rather than too narrow where several subjects hardly differ; of one subject it knows
-               the slices only, and claims nothing)
-    p_slices   two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
-               the slices of one subject for independent
-    p_subjects the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
+    mean        over slices
+    low, high   bootstrap interval; subjects are drawn first, then slices within each (too wide
+                rather than too narrow where several subjects hardly differ; of one subject it
+                knows the slices only, and claims nothing)
+    p_slices    two-sided Wilcoxon signed-rank test on slices (presumably the paper's), which takes
+                the slices of one subject for independent
+    p_subjects  the same on the means of subjects; its smallest value is 2 ** (1 - subjects)
     """
 
     mean: float
@@ -227,7 +233,9 @@ def signed_rank_p(difference: np.ndarray) -> float:
     return float(stats.wilcoxon(difference).pvalue)
 
 
-def _pair(image, target, data_range: float, reduction: str) -> tuple[Tensor, Tensor]:
+def _pair(
+    image, target, data_range: float, reduction: str
+) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
     """Both as float64 in units of the data range, after checking."""
     if reduction not in REDUCTIONS:
         raise InputError(f"unknown reduction {reduction!r}; choose one of {', '.join(REDUCTIONS)}")

@@ -2,6 +2,16 @@
 
 From each teacher stage k = 1 .. N-1 a branch leaves through the student's stages k+1 .. N. The
 teacher learns to reconstruct, each branch learns to reconstruct, and both learn to agree.
+
+>>> from sftkd_core import consistency, models
+>>> joint = StudentFriendlyTeacher(models.build("D5C5"), models.build("D3C5"))
+>>> images = torch.rand(2, 1, 16, 16)
+>>> teacher_image, branch_images = joint(consistency.measure(images, torch.ones(16)))
+>>> tuple(teacher_image.shape), tuple(branch_images.shape)
+((2, 1, 16, 16), (4, 2, 1, 16, 16))
+>>> terms = loss(teacher_image, branch_images, images)
+>>> bool(terms.total == terms.teacher + terms.student + terms.imitation)
+True
 """
 
 from collections.abc import Callable
@@ -12,17 +22,21 @@ from torch import Tensor, nn
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models import Staged
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 Norm = Callable[[Tensor, Tensor], Tensor]  # (image, target) -> scalar
 
 
-def l1(image: Tensor, target: Tensor) -> Tensor:
+def l1(
+    image: Float[Tensor, "*branches b c h w"], target: Float[Tensor, "*rest b c h w"]
+) -> Float[Tensor, ""]:
     """Mean absolute difference: the paper's reconstruction loss, over the number of pixels."""
     return (image - target).abs().mean()
 
 
-def mse(image: Tensor, target: Tensor) -> Tensor:
+def mse(
+    image: Float[Tensor, "*branches b c h w"], target: Float[Tensor, "*rest b c h w"]
+) -> Float[Tensor, ""]:
     """Mean squared difference: the loss of the feature-domain setup of the paper's Table 4."""
     return (image - target).square().mean()
 
@@ -61,7 +75,9 @@ class StudentFriendlyTeacher(nn.Module):
         self.branches = _checked_branches(branches, len(teacher.stages))
         self.adapters = _adapters(teacher, student, seed, len(self.branches))
 
-    def forward(self, measurement: Measurement) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, measurement: Measurement
+    ) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "n b 1 h w"]]:
         """Teacher image ``(b, 1, h, w)`` and branch images ``(N-1, b, 1, h, w)``.
 
         ``branch_images[k-1]`` left the teacher after its stage ``branches[k-1]``. The branches that
@@ -111,10 +127,10 @@ def _adapters(teacher: Staged, student: Staged, seed: int, branches: int) -> nn.
 class Terms:
     """The three terms of the SFT loss and their weighted sum; scalar tensors."""
 
-    teacher: Tensor
-    student: Tensor
-    imitation: Tensor
-    total: Tensor
+    teacher: Float[Tensor, ""]
+    student: Float[Tensor, ""]
+    imitation: Float[Tensor, ""]
+    total: Float[Tensor, ""]
 
 
 def loss(

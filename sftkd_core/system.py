@@ -14,9 +14,25 @@ import warnings
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Complex, Float, Inexact
+else:
+    try:  # shapes in annotations are for people, and for the tests, which check them
+        from jaxtyping import Bool, Complex, Float, Inexact
+    except ImportError:
+
+        class Float:
+            """``Float[Tensor, "b 1 h w"]`` is then ``Tensor``."""
+
+            def __class_getitem__(cls, item):
+                return item[0]
+
+        Bool = Complex = Inexact = Float
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -107,6 +123,16 @@ def _existing(path: Path) -> Path:
 
 class InputError(ValueError):
     """Something passed in cannot be used: one sentence naming it, its value and the remedy."""
+
+
+def check_output(path: str | Path, endings: tuple[str, ...], what: str = "output") -> Path:
+    """``path``, if a file can have this name, which must end in one of ``endings``."""
+    path = Path(path)
+    if not path.name.lower().endswith(endings):
+        raise InputError(f"{what} {path} is not named {' or '.join(endings)}; choose such a name")
+    if path.is_dir():
+        raise InputError(f"{what} {path} is a folder; name a file in it")
+    return path
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -1,11 +1,16 @@
-"""Every test has a store of its own and the threads of one worker."""
+"""Every test has a store of its own, the threads of one worker, and the shapes it says."""
 
 import os
 
+import jaxtyping
 import pytest
 import torch
 
 torch.set_num_threads(1)  # pytest runs one worker a core
+
+# before any of them is imported: annotations are checked at every call, see shapes.py
+PHYSICS = ("masks", "consistency", "metrics", "sft", "models", "distillation")
+jaxtyping.install_import_hook([f"sftkd_core.{room}" for room in PHYSICS], "shapes.checked")
 
 
 @pytest.fixture(autouse=True)

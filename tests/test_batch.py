@@ -78,10 +78,10 @@ def test_what_is_stopped_goes_on_where_it_was(monkeypatch):
 
 def test_progress_says_how_many_are_left_and_for_how_long(monkeypatch, capsys):
     clock = iter(range(0, 10_000, 60))  # every training takes a minute
-    monkeypatch.setattr(experiments.time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(experiments, "Line", lambda label, quiet: Shown(shown))
-    monkeypatch.setattr(experiments, "run", lambda *a, **k: None)
-    monkeypatch.setattr(experiments, "find", lambda *a, **k: None)
+    monkeypatch.setattr(running.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(running, "Line", lambda label, quiet: Shown(shown))
+    monkeypatch.setattr(running, "run", lambda *a, **k: None)
+    monkeypatch.setattr(running, "find", lambda *a, **k: None)
     shown = []
     twice = experiment(schedule=replace(SHORT, epochs=6))
     experiments.run_all([experiment(), twice, experiment(seed=1)])

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sftkd_core import __main__ as command_line
 from sftkd_core import data, metrics
 from sftkd_core.__main__ import main
 from sftkd_core.book import setting
 from sftkd_core.book.setting import Setting
+from sftkd_core.cli import parser as command_line
 from sftkd_core.experiments import Schedule, store
 
 SMOKE = ["--profile", "smoke"]

@@ -14,9 +14,9 @@ import pytest
 import torch
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 
-from sftkd_core import data
+from sftkd_core import data, system
 from sftkd_core.data import Dataset
-from sftkd_core.data.formats import nifti
+from sftkd_core.data.formats import volume
 from sftkd_core.system import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
@@ -200,7 +200,7 @@ def test_outputs_that_cannot_be_are_refused(tmp_path):
     (tmp_path / "d.nii").mkdir()
     for path in (tmp_path / "out.png", tmp_path / "d.nii"):
         with pytest.raises(InputError, match="output"):
-            nifti.check_output(path)
+            system.check_output(path, volume.NIFTI)
 
 
 def test_a_folder_is_split_by_subject(tmp_path):

@@ -21,7 +21,8 @@ from sftkd_core.book import comparisons
 from sftkd_core.book.plan import PHASE
 from sftkd_core.book.setting import METHOD_NAMES, PLAN, PROFILES, Setting, numbers
 from sftkd_core.distillation import METHODS, SHARE
-from sftkd_core.experiments import Sampling, Schedule, objectives, running, store, training
+from sftkd_core.experiments import Sampling, Schedule, objectives, running, store
+from sftkd_core.experiments import experiment as values
 from sftkd_core.system import InputError
 
 
@@ -332,10 +333,10 @@ def test_an_entry_that_is_just_written_or_cannot_be_read_is_not_set_aside(home, 
 def test_a_resumed_training_keeps_the_precision_it_began_with(home, monkeypatch):
     wanted = experiment(precision="auto")
     interrupt(monkeypatch, saves=1)
-    monkeypatch.setattr(training, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(system, "has_bfloat16", lambda device: True)
     with pytest.raises(KeyboardInterrupt):
         experiments.run(wanted, quiet=True)
-    monkeypatch.setattr(training, "has_bfloat16", lambda device: False)  # on another machine
+    monkeypatch.setattr(system, "has_bfloat16", lambda device: False)  # on another machine
     assert experiments.run(wanted, quiet=True).provenance["precision"] == "bfloat16"
 
 
@@ -405,7 +406,7 @@ def test_a_share_or_weight_has_one_key_however_it_is_written():
 def test_a_field_at_its_default_changes_no_key():
     """Keys as they were before any of these fields existed: of the fields that differ alone."""
     for wanted in (experiment(), AT):
-        said = experiments._changed(wanted)
+        said = values._changed(wanted)
         assert not {"variant", "taps", "share", "weight", "joint", "released"} & set(said)
     spelt = replace(AT, variant="paper", taps=None, share=None, weight=None, joint=True)
     assert spelt.key == AT.key
@@ -458,6 +459,16 @@ def test_factor_transfer_trains_its_paraphraser_once_and_leaves_it(home, monkeyp
     assert replace(ft, teacher=experiment(model="D5C5")).paraphraser != ft.paraphraser
     assert replace(ft, taps="hidden").paraphraser != ft.paraphraser
     assert AT.paraphraser is None
+
+
+def test_the_store_is_asked_and_the_network_built_once(home, monkeypatch):
+    experiments.run(TEACHER, quiet=True)
+    asked, built = [], []
+    find, network = store.find, objectives.network
+    monkeypatch.setattr(store, "find", lambda name, code: asked.append(name) or find(name, code))
+    monkeypatch.setattr(objectives, "network", lambda e: built.append(e.name) or network(e))
+    experiments.run(AT, quiet=True)
+    assert sorted(asked) == sorted(built) == sorted([TEACHER.name, AT.name])
 
 
 @pytest.mark.parametrize("name", METHODS)

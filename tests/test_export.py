@@ -3,6 +3,7 @@
 import re
 import sys
 
+import jaxtyping
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,6 +17,12 @@ from sftkd_core.book.setting import Setting
 from sftkd_core.cli import export as command
 
 SMOKE = ["--profile", "smoke"]
+
+
+@pytest.fixture(autouse=True)
+def _no_shapes_while_traced(monkeypatch):
+    """An exported network is traced without k-space and mask, of which it makes no use."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def given(images, mask):

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from sftkd_core import masks, system
 from sftkd_core.data import Dataset, prepared
-from sftkd_core.data.formats import nifti
+from sftkd_core.data.formats import volume
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri
 from sftkd_core.data.layouts.source import files_in
 from sftkd_core.data.prepare import prepare
@@ -139,14 +139,14 @@ INFO = b"ED: 1\nES: 12\nGroup: DCM\nHeight: 184.0\nNbFrame: 30\nWeight: 95.0\n"
 READERS = {
     "nifti": (
         4000, "v.nii", lambda: [nifti_file(), nifti_file(">f4"), nifti_file("<u1")], {},
-        lambda f: nifti.load_nifti(f / "v.nii"),
+        lambda f: volume.load_nifti(f / "v.nii"),
     ),
     "nifti-2": (
-        1000, "v.nii", lambda: [nifti_file(version=2)], {}, lambda f: nifti.load_nifti(f / "v.nii")
+        1000, "v.nii", lambda: [nifti_file(version=2)], {}, lambda f: volume.load_nifti(f / "v.nii")
     ),
     "nifti-packed": (
         3000, "v.nii.gz", lambda: [gzip.compress(nifti_file())], {},
-        lambda f: nifti.load_nifti(f / "v.nii.gz"),
+        lambda f: volume.load_nifti(f / "v.nii.gz"),
     ),
     "acdc-note": (
         1000, "patient001/Info.cfg", lambda: [INFO],
@@ -429,15 +429,15 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         for _ in range(120):  # 1.2 GB of zeros in 1.2 MB
             file.write(bytes(10_000_000))
     assert path.stat().st_size < 2e6
-    within(1600 << 20, lambda: refused(nifti.read_nifti, path, "bytes when unpacked"), tmp_path)
+    within(1600 << 20, lambda: refused(volume.read_nifti, path, "bytes when unpacked"), tmp_path)
     # a header that promises more than the file has is refused before memory is asked for
     header[40:56] = np.array([3, 8000, 8000, 8000, 1, 1, 1, 1], "<i2").tobytes()
     small = tmp_path / "promise.nii"
     small.write_bytes(header + bytes(1000))
-    within(50 << 20, lambda: refused(nifti.read_nifti, small, "numbers; a volume"), tmp_path)
+    within(50 << 20, lambda: refused(volume.read_nifti, small, "numbers; a volume"), tmp_path)
     header[40:56] = np.array([3, 500, 500, 500, 1, 1, 1, 1], "<i2").tobytes()
     small.write_bytes(header + bytes(1000))
-    within(50 << 20, lambda: refused(nifti.read_nifti, small, "may be truncated"), tmp_path)
+    within(50 << 20, lambda: refused(volume.read_nifti, small, "may be truncated"), tmp_path)
 
 
 @RESOURCES
@@ -502,7 +502,7 @@ def test_hdf5_that_points_elsewhere_is_refused(tmp_path):
 
 def test_pipes_devices_and_endless_folders_do_no_harm(tmp_path):
     os.mkfifo(tmp_path / "pipe.nii")
-    refused(nifti.read_nifti, tmp_path / "pipe.nii", "a pipe or a device")
+    refused(volume.read_nifti, tmp_path / "pipe.nii", "a pipe or a device")
     (tmp_path / "zero.npy").symlink_to("/dev/zero")
     refused(masks.load_mask, tmp_path / "zero.npy", "a pipe or a device")
     (tmp_path / "inner").mkdir()
@@ -559,7 +559,7 @@ def test_arbitrary_bytes_are_refused(tmp_path_factory, content, ending):
     path = tmp_path_factory.mktemp("any") / f"manifest{ending}"
     path.write_bytes(content)
     read = {
-        ".nii": nifti.read_nifti, ".nii.gz": nifti.read_nifti, ".npy": masks.load_mask,
+        ".nii": volume.read_nifti, ".nii.gz": volume.read_nifti, ".npy": masks.load_mask,
         ".h5": kdmri.read_file,
         ".json": lambda p: prepared.read_manifest(p.parent),
     }[ending]  # fmt: skip
@@ -584,7 +584,7 @@ def test_absurd_headers_are_refused_or_read(tmp_path_factory, shape, code, slope
     path.write_bytes(data)
     message, images = "", torch.zeros(1)
     try:
-        images = nifti.load_nifti(path).images
+        images = volume.load_nifti(path).images
     except InputError as error:
         message = str(error)
     assert "\n" not in message

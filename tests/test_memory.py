@@ -66,9 +66,7 @@ def test_remembered_is_live(name, variant, limit, teacher, measured, monkeypatch
 def test_the_gram_matrix_of_all_is_symmetric_and_of_every_block(teacher, measured, monkeypatch):
     row = distillation.method("sp")
     whole = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
-    monkeypatch.setattr(
-        teachers, "BLOCK", 1
-    )  # eight slices at a time: three blocks, the last short
+    monkeypatch.setattr(teachers, "BLOCK", 1)  # eight slices at a time
     blocks = teachers.remember(teacher, measured, row, precision="float32")(torch.arange(COUNT))
     for a, b in zip(whole, blocks, strict=True):
         assert a.shape == (COUNT, COUNT)

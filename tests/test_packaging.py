@@ -81,7 +81,7 @@ def test_pip_check_is_clean():
 
 def test_the_library_needs_neither_jupyter_nor_the_workflow():
     code = (
-        "import sys, sftkd_core.plots, sftkd_core.settings, sftkd_core.__main__\n"
+        "import sys, sftkd_core.book, sftkd_core.__main__\n"
         "print([m for m in ('IPython', 'ipywidgets', 'papermill', 'snakemake', 'sphinx', 'pytest')"
         " if m in sys.modules])"
     )

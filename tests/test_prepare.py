@@ -20,9 +20,11 @@ import torch
 from sftkd_core import masks
 from sftkd_core.book.setting import Setting
 from sftkd_core.data import SHORT_NAMES, Dataset, prepared
+from sftkd_core.data.formats import files
 from sftkd_core.data.layouts import kdmri
+from sftkd_core.data.layouts.kdmri import export_kdmri
 from sftkd_core.data.layouts.source import Found, Source
-from sftkd_core.data.prepare import FORMAT, export_kdmri, prepare
+from sftkd_core.data.prepare import FORMAT, prepare
 from sftkd_core.system import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_t1_head.nii.gz"
@@ -364,7 +366,7 @@ def test_a_fingerprint_reads_unchanged_files_once(tmp_path, monkeypatch):
         path = tmp_path / f"s{number}.nii"
         miniatures.write_nifti(path, miniatures.volume(number, (20, 20, 4)))
     first = Dataset(str(tmp_path)).fingerprint()
-    monkeypatch.setattr("sftkd_core.files.sha256", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(files, "sha256", lambda path: pytest.fail("read again"))
     assert Dataset(str(tmp_path)).fingerprint() == first
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
-from sftkd_core.data.formats import files, kspace, nifti
+from sftkd_core.data.formats import files, kspace, volume
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
 from sftkd_core.data.slices import centre, middle, scale_slices
 from sftkd_core.system import InputError
@@ -44,7 +44,7 @@ def test_acdc_slices_run_along_the_acquired_axis_however_oblique(tmp_path):
     affine = np.array([[0, 0, 8, 0], [1.5, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 0, 1.0]])
     values = miniatures.volume(3, (40, 36, 5))
     path = miniatures.write_nifti(tmp_path / "v.nii", values, affine)
-    planes = nifti.planes(nifti.read_nifti(path), axis=2)
+    planes = volume.planes(volume.read_nifti(path), axis=2)
     assert planes.shape == (5, 36, 40)
     # x runs to the front and y upwards: rows run down, columns to the back
     np.testing.assert_array_equal(planes, values[::-1, ::-1].transpose(2, 1, 0))
@@ -117,7 +117,7 @@ def test_planes_of_an_axis_look_the_same_however_it_is_stored(codes):
     stored = apply_orientation(values, there)
     image = nibabel.Nifti1Image(stored, inv_ornt_aff(there, values.shape))
     axis = next(k for k, code in enumerate(codes) if code in "SI")
-    planes = nifti.planes(image, axis)
+    planes = volume.planes(image, axis)
     expected = upright(values)
     np.testing.assert_array_equal(planes, expected if "S" in codes else expected[::-1])
 

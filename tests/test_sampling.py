@@ -7,8 +7,9 @@ import pytest
 import torch
 from test_training import TINY, experiment
 
-from sftkd_core import experiments, masks
+from sftkd_core import masks
 from sftkd_core.consistency import measure
+from sftkd_core.experiments import objectives
 from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.system import InputError
 
@@ -96,6 +97,6 @@ def test_impossible_samplings_are_refused(changes, message):
 def test_each_split_has_noise_and_phase_of_its_own(split):
     wanted = experiment(sampling=Sampling(3, noise=0.05, phase=1.0))
     images = TINY.load(split).images
-    found = experiments._examples(wanted, split, torch.device("cpu")).measurement.kspace
+    found = objectives.examples(wanted, split, torch.device("cpu")).measurement.kspace
     assert torch.equal(found, wanted.sampling.measure(images, split).kspace)
     assert not torch.equal(found, wanted.sampling.measure(images, "test").kspace)

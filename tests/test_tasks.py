@@ -134,7 +134,8 @@ def players():
 def test_each_player_sees_its_own_loss_only(players):
     train, weights = examples(), LossWeights(2.0, 0.01, 3.0)
     players.eval()  # batch statistics would move between the calls below
-    found = gradients(players, dagan.adversarial(train, weights)(players, INDICES))
+    few = train.measurement[INDICES], train.targets[INDICES]
+    found = gradients(players, dagan.game(players, *few, weights))
     image, target = players(train.measurement[INDICES]), train.targets[INDICES]
     judge = players.discriminator
     own = (

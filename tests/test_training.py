@@ -15,7 +15,7 @@ import torch
 from sftkd_core import data, experiments, masks, models, system
 from sftkd_core.consistency import measure
 from sftkd_core.data import Dataset
-from sftkd_core.experiments import Experiment, Sampling, objectives, training
+from sftkd_core.experiments import Experiment, Sampling, losses, training
 from sftkd_core.experiments.experiment import Schedule
 from sftkd_core.system import InputError
 
@@ -308,8 +308,8 @@ def test_damaged_checkpoint_is_set_aside(tmp_path):
     with pytest.warns(UserWarning, match="cannot be resumed from"):
         history = training.fit(
             network,
-            objectives.reconstruction(validation),
-            objectives.validate_image(validation),
+            losses.reconstruction(validation),
+            losses.validate_image(validation),
             3,
             SHORT,
             tmp_path,
@@ -317,9 +317,9 @@ def test_damaged_checkpoint_is_set_aside(tmp_path):
     assert len(history) == 3
 
 
-def _examples() -> objectives.Examples:
+def _examples() -> losses.Examples:
     images = torch.from_numpy(data.brain_phantom(0, 32, 3).slices)[:, None]
-    return objectives.Examples(measure(images, masks.cartesian_mask(32, 3, 0, 4)), images)
+    return losses.Examples(measure(images, masks.cartesian_mask(32, 3, 0, 4)), images)
 
 
 def test_unknown_precision_is_refused():

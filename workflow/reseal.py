@@ -79,7 +79,7 @@ def main() -> int:
     if golden or (shown.returncode == 0 and shown.stdout != (ROOT / GOLDEN).read_text()):
         print(f"error: {GOLDEN} is not what it was at {since}: train again", file=sys.stderr)
         return 1
-    entries = [path for path in sorted((ROOT / "results").iterdir()) if path.is_dir()]
+    entries = [path.parent for path in sorted((ROOT / "results").glob("*/result.json"))]
     records = {path.name: json.loads((path / "result.json").read_text()) for path in entries}
     described = {name: record["provenance"]["experiment"] for name, record in records.items()}
     worktree = ["git", "-C", str(ROOT), "worktree"]

@@ -1,42 +1,21 @@
-"""The book's plan: every experiment that has a name, and what the name stands for.
+"""The book's plan: every experiment that has a name, and beside it what the name stands for.
 
-One function a chapter's worth of experiments: it takes a ``settings.Setting`` and returns names
-and experiments. The teachers of one are experiments of the plan themselves, trained once.
+One function a chapter's worth of experiments: it takes a ``Basis`` and returns names, sentences and
+experiments. The teachers of one are experiments of the plan themselves, trained once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from sftkd_core import distillation
-from sftkd_core.experiments import Experiment
+from sftkd_core.data import Dataset
+from sftkd_core.experiments import Experiment, Sampling, Schedule
 from sftkd_core.system import InputError
 
-if TYPE_CHECKING:
-    from sftkd_core.book.setting import Setting
-
 METHOD_NAMES = {
-    "at": "AT",
-    "fitnets": "FitNets",
-    "sp": "SP",
-    "fsp": "FSP",
-    "cc": "CC",
-    "pkt": "PKT",
-    "ft": "FT",
-    "nst": "NST",
-}
-CAST = {
-    "teacher": "D5C5 alone",
-    "sft-teacher": "D5C5 with branches of D3C5",
-    "student": "D3C5 alone",
-    "kd": "D3C5 distilled from the teacher",
-    "sft-kd-random": "D3C5 distilled from the SFT teacher, random start",
-    "sft-kd": "D3C5 distilled from the SFT teacher, SFT start",
-    "student-long": "control: D3C5 alone, the steps of both phases",
-    "sft-finetuned": "control: D3C5 alone, SFT start",
-}
+    "at": "AT", "fitnets": "FitNets", "sp": "SP", "fsp": "FSP", "cc": "CC", "pkt": "PKT",
+    "ft": "FT", "nst": "NST",
+}  # fmt: skip
 COMPRESSED = ("D4C5", "D2C5")  # students beside D3C5 (Table 8)
 RESOLUTION_METHODS = ("at", "fitnets", "cc", "pkt", "ft", "nst")  # Table 9
 SFT_VARIANTS = {  # name -> what it says, and the fields that differ from the paper's SFT training
@@ -47,260 +26,303 @@ SFT_VARIANTS = {  # name -> what it says, and the fields that differ from the pa
     "released": ("the released code's divided imitation term", {"released": True}),
 }
 PHASE = 1.0  # radians, standard deviation over a slice
-
-
-def _describe() -> dict[str, str]:
-    plan = dict(CAST)
-    for name, rows in distillation.METHODS.items():
-        word = METHOD_NAMES.get(name, name)
-        if name != "at":
-            plan[f"kd-{name}"] = f"D3C5 distilled from the teacher by {word}"
-            plan[f"sft-kd-{name}"] = f"D3C5 distilled from the SFT teacher by {word}"
-        if "released" in rows:
-            plan[f"kd-{name}-released"] = f"kd, {word} as in the released code"
-    plan["student-twice"] = "control: D3C5 alone, then the same schedule once more"
-    plan["kd-two-phase"] = "kd in two phases, as released: attention alone, then the image alone"
-    for student in COMPRESSED:
-        plan |= {
-            f"student-{student}": f"{student} alone",
-            f"sft-teacher-{student}": f"D5C5 with branches of {student}",
-            f"kd-{student}": f"{student} distilled from the teacher",
-            f"sft-kd-{student}": f"{student} distilled from its SFT teacher, SFT start",
-            f"student-long-{student}": f"control: {student} alone, the steps of both phases",
-        }
-    plan |= {
-        "teacher-unet": "DC-UNet alone",
-        "sft-teacher-unet": "DC-UNet with branches of D3C5",
-        "kd-unet": "D3C5 distilled from DC-UNet",
-        "sft-kd-unet": "D3C5 distilled from the SFT DC-UNet, SFT start",
-        "teacher-residual": "residual CNN of 25 layers alone, MSE",
-        "sft-teacher-residual": "residual CNN of 25 layers with branches of 15 layers, MSE",
-        "student-residual": "residual CNN of 15 layers alone, MSE",
-        "kd-residual": "residual CNN of 15 layers distilled, MSE",
-        "sft-kd-residual": "residual CNN of 15 layers distilled from its SFT teacher, MSE",
-        "student-mse": "D3C5 alone, MSE",
-        "student-free-mse": "D3C5 alone without data consistency, MSE",
-        "sft-teacher-elsewhere": "D5C5 with branches of D3C5, on the other anatomy",
-        "sft-teacher-pretrained": "D5C5 with branches of D3C5, started on the other anatomy",
-    }
-    for variant, (what, _) in SFT_VARIANTS.items():
-        plan[f"sft-teacher-{variant}"] = f"D5C5 with branches of D3C5: {what}"
-        plan[f"sft-kd-{variant}"] = f"D3C5 distilled from that teacher, SFT start: {what}"
-    plan |= {
-        "DC-RDN": "DC-RDN alone",
-        "MAC-ReconNet": "MAC-ReconNet alone, one context",
-        "DAGAN": "DAGAN: generator against discriminator",
-        "kd-mri": "KD-MRI: D3C5, attention first, then image and imitation",
-        "student-padded": "D3C5 with 5 pixels of zeros around each block's input, as released",
-        "student-hermitian": "D3C5 whose data consistency knows that images are real",
-        "phase-student-real": "D3C5 alone, images with phase, real part kept",
-        "phase-student": "complex D3C5 alone, images with phase",
-        "phase-sft-teacher": "complex D5C5 with branches of complex D3C5, images with phase",
-        "phase-sft-kd": "complex D3C5 distilled from that teacher, SFT start",
-        "phase-student-long": "control: complex D3C5 alone, the steps of both phases",
-        "sr-teacher": "super-resolution: VDSR-12 alone",
-        "sr-sft-teacher": "super-resolution: VDSR-12 with branches of VDSR-4",
-        "sr-student": "super-resolution: VDSR-4 alone",
-        "sr-student-long": "control: VDSR-4 alone, the steps of both phases",
-        "sr-sft-finetuned": "control: VDSR-4 alone, SFT start",
-    }
-    for name in RESOLUTION_METHODS:
-        word = METHOD_NAMES[name]
-        plan[f"sr-kd-{name}"] = f"super-resolution: VDSR-4 distilled by {word}"
-        plan[f"sr-sft-kd-{name}"] = f"super-resolution: VDSR-4 distilled from SFT by {word}"
-    return plan
-
-
-PLAN = _describe()
 ALIASES = {
-    "D5C5": "teacher",
-    "D4C5": "student-D4C5",
-    "D3C5": "student",
-    "D2C5": "student-D2C5",
-    "kd-at": "kd",
-    "sft-kd-at": "sft-kd",
-}
+    "D5C5": "teacher", "D4C5": "student-D4C5", "D3C5": "student", "D2C5": "student-D2C5",
+    "kd-at": "kd", "sft-kd-at": "sft-kd",
+}  # fmt: skip
 
 
-def experiment(setting: Setting, name: str) -> Experiment:
+@dataclass(frozen=True)
+class Basis:
+    """What the experiments of a plan share, besides their names.
+
+    elsewhere  the other anatomy, for networks that learn there first
+    full       whether networks have the paper's size, or what two processor cores can train
+    """
+
+    data: Dataset
+    sampling: Sampling
+    schedule: Schedule
+    seed: int
+    elsewhere: Dataset
+    full: bool
+
+    @property
+    def common(self) -> dict:
+        """The fields that all experiments share: data, sampling, schedule, seed."""
+        names = ("data", "sampling", "schedule", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def distil(
+        self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
+    ) -> Experiment:
+        """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
+        known = experiment(self, teacher)
+        fields = {"teacher": known, "initial": known if sft_start else None, **self.common}
+        fields |= changes
+        return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
+
+
+Made = Callable[[], Experiment]
+Named = dict[str, tuple[str, Made]]  # name -> what it stands for, and the experiment
+
+
+def experiment(basis: Basis, name: str) -> Experiment:
     """An experiment by its name or alias; raises ``InputError`` for one that the plan has not."""
     name = ALIASES.get(name, name)
     if name not in PLAN:
         known = ", ".join([*PLAN, *ALIASES])
         raise InputError(f"unknown experiment {name!r}; choose one of {known}")
+    return _entries(basis)[name][1]()
+
+
+def _entries(basis: Basis) -> Named:
     parts = (_spine, _methods, _compression, _unet, _residual, _pretraining, _variants)
-    parts += (_rivals, _released, _phase, _resolution)
-    return next(found for part in parts if (found := part(setting).get(name)) is not None)()
+    parts += (_rivals, _phase, _resolution)
+    return {name: entry for part in parts for name, entry in part(basis).items()}
 
 
-Named = dict[str, Callable[[], Experiment]]
+def _alone(model: str, common: dict, factor: int = 1, **changes) -> Made:
+    """A network alone; ``factor`` 2 is a control that has the epochs of both phases."""
+    return lambda: Experiment("reconstruct", model, **common, **changes).lengthened(factor)
 
 
-def _longer(alone: Callable[[], Experiment]) -> Callable[[], Experiment]:
-    """A control without a teacher that has the epochs of both phases."""
-    return lambda: alone().lengthened(2)
+def _family(
+    name: str,
+    teacher: str,
+    student: str,
+    common: dict,
+    words: str = "{}",
+    origins: tuple[str, str] = ("the teacher", "the SFT teacher"),
+    start: bool = True,
+    **sft,
+) -> Named:
+    """Teacher, SFT teacher, student, KD and SFT-KD by attention transfer of two networks.
 
-
-def _family(prefix: str, suffix: str, teacher: str, student: str, common: dict, start=True, **sft):
-    """Teacher, SFT teacher, student, KD and SFT-KD by attention transfer of two networks."""
-
-    def named(role):
-        return f"{prefix}{role}{suffix}"
-
-    def alone(model):
-        return lambda: Experiment("reconstruct", model, **common)
+    name, words  of a role and of its sentence, with a place for them: "sr-{}"
+    origins      what the sentences call the two teachers
+    start        whether the distilled student starts from the branches' weights
+    """
+    whole, small = (n.removesuffix("-complex") for n in (teacher, student))
 
     def joint():
         return Experiment("sft", teacher, student=student, **common, **sft)
 
     def distilled(origin, initial=None):
-        return lambda: Experiment(
-            "distil",
-            student,
-            teacher=origin(),
-            initial=initial() if initial else None,
-            method="at",
-            **common,
-        )
+        fields = {"teacher": origin(), "initial": initial() if initial else None, **common}
+        return Experiment("distil", student, method="at", **fields)
 
-    return {
-        named("teacher"): alone(teacher),
-        named("sft-teacher"): joint,
-        named("student"): alone(student),
-        named("kd"): distilled(alone(teacher)),
-        named("sft-kd"): distilled(joint, joint if start else None),
-    }
-
-
-def _spine(setting: Setting) -> Named:
-    common = setting.common
-    own = _family("", "", "D5C5", "D3C5", common)
-    joint = own["sft-teacher"]
-    return own | {
-        "sft-kd-random": lambda: setting.distil("at", "sft-teacher"),
-        "student-long": _longer(own["student"]),
-        "student-twice": lambda: Experiment(
-            "reconstruct", "D3C5", initial=own["student"](), **common
+    alone, after = _alone(teacher, common), ", SFT start" if start else ""
+    roles: Named = {
+        "teacher": (f"{whole} alone", alone),
+        "sft-teacher": (f"{whole} with branches of {small}", joint),
+        "student": (f"{small} alone", _alone(student, common)),
+        "kd": (f"{small} distilled from {origins[0]}", lambda: distilled(alone)),
+        "sft-kd": (
+            f"{small} distilled from {origins[1]}{after}",
+            lambda: distilled(joint, joint if start else None),
         ),
-        "sft-finetuned": lambda: Experiment("reconstruct", "D3C5", initial=joint(), **common),
     }
+    return {name.format(r): (words.format(what), made) for r, (what, made) in roles.items()}
 
 
-def _methods(setting: Setting) -> Named:
+def _spine(basis: Basis) -> Named:
+    common = basis.common
+    own = _family("{}", "D5C5", "D3C5", common)
+    joint, student = own["sft-teacher"][1], own["student"][1]
+    return {
+        **own,
+        "sft-kd-random": (
+            "D3C5 distilled from the SFT teacher, random start",
+            lambda: basis.distil("at", "sft-teacher"),
+        ),
+        "student-long": (
+            "control: D3C5 alone, the steps of both phases", _alone("D3C5", common, 2),
+        ),
+        "sft-finetuned": (
+            "control: D3C5 alone, SFT start",
+            lambda: Experiment("reconstruct", "D3C5", initial=joint(), **common),
+        ),
+        "student-twice": (
+            "control: D3C5 alone, then the same schedule once more",
+            lambda: Experiment("reconstruct", "D3C5", initial=student(), **common),
+        ),
+    }  # fmt: skip
+
+
+def _methods(basis: Basis) -> Named:
     def made(method, friendly, variant="paper"):
         teacher = "sft-teacher" if friendly else "teacher"
-        return lambda: setting.distil(method, teacher, sft_start=friendly, variant=variant)
+        return lambda: basis.distil(method, teacher, sft_start=friendly, variant=variant)
 
-    named = {}
+    named: Named = {}
     for method, rows in distillation.METHODS.items():
-        named |= {f"kd-{method}": made(method, False), f"sft-kd-{method}": made(method, True)}
+        word = METHOD_NAMES.get(method, method)
+        if method != "at":
+            for friendly, kind, origin in (
+                (False, "kd", "teacher"),
+                (True, "sft-kd", "SFT teacher"),
+            ):
+                sentence = f"D3C5 distilled from the {origin} by {word}"
+                named[f"{kind}-{method}"] = (sentence, made(method, friendly))
         if "released" in rows:
-            named[f"kd-{method}-released"] = made(method, False, "released")
+            sentence = f"kd, {word} as in the released code"
+            named[f"kd-{method}-released"] = (sentence, made(method, False, "released"))
     return named
 
 
-def _compression(setting: Setting) -> Named:
-    named = {}
+def _compression(basis: Basis) -> Named:
+    named: Named = {}
     for student in COMPRESSED:
-        own = _family("", f"-{student}", "D5C5", student, setting.common)
-        named |= own | {f"student-long-{student}": _longer(own[f"student-{student}"])}
+        named |= _family(f"{{}}-{student}", "D5C5", student, basis.common)
+        what = f"control: {student} alone, the steps of both phases"
+        named[f"student-long-{student}"] = (what, _alone(student, basis.common, 2))
+    del named["teacher-D4C5"], named["teacher-D2C5"]  # the teacher of the spine
     return named
 
 
-def _unet(setting: Setting) -> Named:
-    teacher = "DC-UNet" if setting.profile == "paper" else "DC-UNet-tiny"
-    return _family("", "-unet", teacher, "D3C5", setting.common)
+def _unet(basis: Basis) -> Named:
+    teacher = "DC-UNet" if basis.full else "DC-UNet-tiny"
+    own = _family("{}-unet", teacher, "D3C5", basis.common, origins=("DC-UNet", "the SFT DC-UNet"))
+    del own["student-unet"]  # the student of the spine
+    return own
 
 
-def _residual(setting: Setting) -> Named:
-    common = {**setting.common, "norm": "mse"}
+def _residual(basis: Basis) -> Named:
+    common = {**basis.common, "norm": "mse"}
     # the original training does not reuse the student's weights
-    own = _family("", "-residual", "ResCNN-25", "ResCNN-15", common, start=False)
+    own = _family("{}-residual", "ResCNN-25", "ResCNN-15", common, "{}, MSE", start=False)
     return own | {
-        "student-mse": lambda: Experiment("reconstruct", "D3C5", **common),
-        "student-free-mse": lambda: Experiment("reconstruct", "D3C5-free", **common),
-    }
+        "student-mse": ("D3C5 alone, MSE", _alone("D3C5", common)),
+        "student-free-mse": (
+            "D3C5 alone without data consistency, MSE", _alone("D3C5-free", common),
+        ),
+    }  # fmt: skip
 
 
-def _pretraining(setting: Setting) -> Named:
+def _pretraining(basis: Basis) -> Named:
     def joint(**changes):
-        return Experiment("sft", "D5C5", student="D3C5", **{**setting.common, **changes})
+        return Experiment("sft", "D5C5", student="D3C5", **{**basis.common, **changes})
 
     return {
-        "sft-teacher-elsewhere": lambda: joint(data=setting.elsewhere),
-        "sft-teacher-pretrained": lambda: joint(initial=joint(data=setting.elsewhere)),
+        "sft-teacher-elsewhere": (
+            "D5C5 with branches of D3C5, on the other anatomy",
+            lambda: joint(data=basis.elsewhere),
+        ),
+        "sft-teacher-pretrained": (
+            "D5C5 with branches of D3C5, started on the other anatomy",
+            lambda: joint(initial=joint(data=basis.elsewhere)),
+        ),
     }
 
 
-def _variants(setting: Setting) -> Named:
-    named = {}
-    for variant, (_, changes) in SFT_VARIANTS.items():
-        named |= _family("", f"-{variant}", "D5C5", "D3C5", setting.common, **changes)
+def _variants(basis: Basis) -> Named:
+    named: Named = {}
+    for variant, (what, changes) in SFT_VARIANTS.items():
+        words = f"{{}}: {what}"
+        own = _family(f"{{}}-{variant}", "D5C5", "D3C5", basis.common, words, **changes)
+        named |= {
+            f"{role}-{variant}": own[f"{role}-{variant}"] for role in ("sft-teacher", "sft-kd")
+        }
     return named
 
 
-def _rivals(setting: Setting) -> Named:
-    common = setting.common
-    generator = "DAGAN" if setting.profile == "paper" else "DAGAN-narrow"
+def _rivals(basis: Basis) -> Named:
+    """Other networks, and what the released code does otherwise."""
+    common = basis.common
+    generator = "DAGAN" if basis.full else "DAGAN-narrow"
+
+    def features():
+        return basis.distil("at", joint=False)
 
     def imitating():
-        features = setting.distil("at", joint=False)
-        teacher = setting.experiment("teacher")
-        return Experiment("imitate", "D3C5", teacher=teacher, initial=features, **common)
+        teacher = experiment(basis, "teacher")
+        return Experiment("imitate", "D3C5", teacher=teacher, initial=features(), **common)
 
     return {
-        "DC-RDN": lambda: Experiment("reconstruct", "DC-RDN", **common),
-        "MAC-ReconNet": lambda: Experiment("reconstruct", "MAC-ReconNet", **common),
-        "DAGAN": lambda: Experiment("adversarial", generator, **common),
-        "kd-mri": imitating,
+        "DC-RDN": ("DC-RDN alone", _alone("DC-RDN", common)),
+        "MAC-ReconNet": ("MAC-ReconNet alone, one context", _alone("MAC-ReconNet", common)),
+        "DAGAN": (
+            "DAGAN: generator against discriminator",
+            lambda: Experiment("adversarial", generator, **common),
+        ),
+        "kd-mri": ("KD-MRI: D3C5, attention first, then image and imitation", imitating),
+        "kd-two-phase": (
+            "kd in two phases, as released: attention alone, then the image alone",
+            lambda: Experiment("reconstruct", "D3C5", initial=features(), **common),
+        ),
+        "student-padded": (
+            "D3C5 with 5 pixels of zeros around each block's input, as released",
+            _alone("D3C5-padded", common),
+        ),
+        "student-hermitian": (
+            "D3C5 whose data consistency knows that images are real",
+            _alone("D3C5-hermitian", common),
+        ),
     }
 
 
-def _released(setting: Setting) -> Named:
-    common = setting.common
-
-    def two_phases():
-        features = setting.distil("at", joint=False)
-        return Experiment("reconstruct", "D3C5", initial=features, **common)
-
-    return {
-        "kd-two-phase": two_phases,
-        "student-padded": lambda: Experiment("reconstruct", "D3C5-padded", **common),
-        "student-hermitian": lambda: Experiment("reconstruct", "D3C5-hermitian", **common),
-    }
-
-
-def _phase(setting: Setting) -> Named:
-    common = {**setting.common, "sampling": replace(setting.sampling, phase=PHASE)}
-    own = _family("phase-", "", "D5C5-complex", "D3C5-complex", common)
+def _phase(basis: Basis) -> Named:
+    common = {**basis.common, "sampling": replace(basis.sampling, phase=PHASE)}
+    words = "complex {}, images with phase"
+    own = _family("phase-{}", "D5C5-complex", "D3C5-complex", common, words)
+    del own["phase-teacher"], own["phase-kd"]  # nobody asks for them
     return own | {
-        "phase-student-real": lambda: Experiment("reconstruct", "D3C5", **common),
-        "phase-student-long": _longer(own["phase-student"]),
-    }
+        "phase-student-real": (
+            "D3C5 alone, images with phase, real part kept", _alone("D3C5", common),
+        ),
+        "phase-student-long": (
+            "control: complex D3C5 alone, the steps of both phases",
+            _alone("D3C5-complex", common, 2),
+        ),
+    }  # fmt: skip
 
 
-def _resolution(setting: Setting) -> Named:
+def _resolution(basis: Basis) -> Named:
     """Central k-space only; VDSR of 64 channels, half as many for two processor cores."""
-    width = "" if setting.profile == "paper" else "-narrow"
+    width = "" if basis.full else "-narrow"
     teacher, student = f"VDSR-12{width}", f"VDSR-4{width}"
-    common = {**setting.common, "sampling": replace(setting.sampling, pattern="centre")}
-    own = _family("sr-", "", teacher, student, common)
-    alone, joint = own["sr-teacher"], own["sr-sft-teacher"]
+    common = {**basis.common, "sampling": replace(basis.sampling, pattern="centre")}
+    own = _family("sr-{}", teacher, student, common, "super-resolution: {}")
+    alone, joint = own.pop("sr-teacher"), own.pop("sr-sft-teacher")
+    del own["sr-kd"], own["sr-sft-kd"]
+    own |= {"sr-teacher": alone, "sr-sft-teacher": joint}
 
     def distilled(method, origin, initial):
-        return lambda: Experiment(
-            "distil",
-            student,
-            teacher=origin(),
-            initial=initial and initial(),
-            method=method,
-            **common,
-        )
+        start = initial[1]() if initial else None
+        fields = {"teacher": origin[1](), "initial": start, **common}
+        return Experiment("distil", student, method=method, **fields)
 
     for method in RESOLUTION_METHODS:
-        own[f"sr-kd-{method}"] = distilled(method, alone, None)
-        own[f"sr-sft-kd-{method}"] = distilled(method, joint, joint)
+        for name, of, pair in (
+            ("kd", "by", (alone, None)),
+            ("sft-kd", "from SFT by", (joint, joint)),
+        ):
+            what = f"super-resolution: VDSR-4 distilled {of} {METHOD_NAMES[method]}"
+            own[f"sr-{name}-{method}"] = (what, lambda m=method, p=pair: distilled(m, *p))
     return own | {
-        "sr-student-long": _longer(own["sr-student"]),
-        "sr-sft-finetuned": lambda: Experiment("reconstruct", student, initial=joint(), **common),
-    }
+        "sr-student-long": (
+            "control: VDSR-4 alone, the steps of both phases", _alone(student, common, 2),
+        ),
+        "sr-sft-finetuned": (
+            "control: VDSR-4 alone, SFT start",
+            lambda: Experiment("reconstruct", student, initial=joint[1](), **common),
+        ),
+    }  # fmt: skip
+
+
+def _sentences() -> dict[str, str]:
+    """What the names stand for, whatever the basis."""
+    data = Dataset("brain", 64)
+    any_basis = Basis(data, Sampling(), Schedule(1), 0, data, full=True)
+    return {name: what for name, (what, _) in _entries(any_basis).items()}
+
+
+PLAN = _sentences()
+CAST = {  # the spine: two teachers, four students, two controls
+    name: PLAN[name]
+    for name in (
+        "teacher", "sft-teacher", "student", "kd", "sft-kd-random", "sft-kd", "student-long",
+        "sft-finetuned",
+    )
+}  # fmt: skip

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sftkd_core import experiments, metrics
+from sftkd_core import experiments, metrics, models
 from sftkd_core.book import plan
 from sftkd_core.book.plan import ALIASES, CAST, METHOD_NAMES, PLAN
 from sftkd_core.consistency import Measurement
 from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
 from sftkd_core.experiments import Examples, Experiment, Result, Sampling, Schedule, store
+from sftkd_core.experiments.fingerprint import seal
 from sftkd_core.system import InputError, pick_device
 
 
@@ -223,31 +224,28 @@ class Setting:
         """The eight experiments of the spine: two teachers, four students, two controls."""
         return list(CAST)
 
+    @cached_property
+    def basis(self) -> plan.Basis:
+        """What the experiments of the plan share: data, sampling, schedule, seed."""
+        schedule, full = PROFILES[self.profile].schedule, self.profile == "paper"
+        shared = (self.dataset, self.sampling, schedule, self.seed)
+        return plan.Basis(*shared, self.elsewhere, full)
+
     def experiment(self, name: str | Experiment) -> Experiment:
         """An experiment of the plan by name; one that is given already is returned as it is.
 
         Raises ``InputError`` for a name that the plan does not hold.
         """
-        return name if isinstance(name, Experiment) else plan.experiment(self, name)
+        return name if isinstance(name, Experiment) else plan.experiment(self.basis, name)
 
-    def distil(
-        self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
-    ) -> Experiment:
-        """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
-        from_teacher = self.experiment(teacher)
-        initial = from_teacher if sft_start else None
-        fields = {"teacher": from_teacher, "initial": initial, **self.common, **changes}
-        return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
+    def distil(self, method: str, teacher: str = "teacher", **changes) -> Experiment:
+        """D3C5 distilled from a teacher of the plan, see ``plan.Basis.distil``."""
+        return self.basis.distil(method, teacher, **changes)
 
     @property
     def common(self) -> dict:
-        """The fields that all experiments of the plan share: data, sampling, schedule, seed."""
-        return {
-            "data": self.dataset,
-            "sampling": self.sampling,
-            "schedule": PROFILES[self.profile].schedule,
-            "seed": self.seed,
-        }
+        """The fields that all experiments of the plan share."""
+        return self.basis.common
 
     def run_all(self, names: Sequence[str], quiet: bool = False) -> dict[str, Result]:
         """The results of several experiments of the plan; see ``experiments.run_all``."""
@@ -288,11 +286,12 @@ class Setting:
         sampling  how the test set is measured; default: as the network was trained
         """
         if name == "zero-filled":
-            weights, own, code = {}, self.sampling, ""
+            weights, own, parts, structure = {}, self.sampling, (), ""
         else:
             experiment = self.experiment(name)
             weights = experiments.run(experiment, self.device).model.state_dict()
-            own, code = experiment.sampling, experiment.code
+            own, model = experiment.sampling, experiment.model
+            parts, structure = models.definitions(model), models.structure(model)
         measurement, target = self.measured(sampling or own), self.test_set
 
         def compute() -> pd.DataFrame:
@@ -300,6 +299,7 @@ class Setting:
             return metrics.table(images, target.images, target.subjects)
 
         kspace = torch.view_as_real(measurement.kspace)
+        code = seal((metrics.table, experiments.reconstruct, *parts), (structure,))
         also = "\n".join((code, *target.subjects))  # the same images may have other names
         return store.remembered(weights, target.images, kspace, compute, also)
 

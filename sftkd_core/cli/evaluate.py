@@ -23,9 +23,7 @@ from sftkd_core.system import InputError
 def evaluate(options: argparse.Namespace) -> None:
     """Print the metrics of experiments on the test set; write them by slice and by volume."""
     setting = setting_of(options)
-    output = None if options.output is None else Path(options.output)
-    if output is not None:
-        _check_table(output)
+    output = None if options.output is None else _table(options.output)
     names = list(dict.fromkeys(options.names or ["student"]))
     names = [name for name in names if name != "zero-filled"]  # they are there anyway
     for name in names:
@@ -73,12 +71,9 @@ def _peculiar(sampling: Sampling) -> str:
     return ", ".join(found)
 
 
-def _check_table(path: Path) -> None:
-    """Raise ``InputError`` unless a table can be written under this name."""
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise InputError(f"output {path} is not named .csv or .parquet; choose such a name")
-    if path.is_dir():
-        raise InputError(f"output {path} is a folder; name a file in it")
+def _table(name: str) -> Path:
+    """Where a table is written; raises ``InputError`` where it cannot be."""
+    path = system.check_output(name, (".csv", ".parquet"))
     if path.suffix.lower() == ".parquet":
         try:
             import pyarrow  # noqa: F401
@@ -86,6 +81,7 @@ def _check_table(path: Path) -> None:
             raise InputError(
                 f"{path} needs pyarrow, which is not installed; python -m pip install pyarrow"
             ) from None
+    return path
 
 
 def _payload(table: pd.DataFrame, path: Path) -> bytes:

@@ -41,11 +41,7 @@ INPUTS = ("zero_filled", "aliased", "projector")
 
 def export(options: argparse.Namespace) -> None:
     """Write a network as ONNX, checked against PyTorch; with --int8 a quantised one too."""
-    path = Path(options.output)
-    if path.suffix.lower() != ".onnx":
-        raise InputError(f"output {path} is not named .onnx; choose such a name")
-    if path.is_dir():
-        raise InputError(f"output {path} is a folder; name a file in it")
+    path = system.check_output(options.output, (".onnx",))
     _check_packages()
     setting = setting_of(options)
     _check_sampling(options.model, check_model(setting, options.model))

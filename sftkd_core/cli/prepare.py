@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from sftkd_core.data import prepared
-from sftkd_core.data.prepare import export_kdmri
+from sftkd_core.data.layouts.kdmri import export_kdmri
 from sftkd_core.data.prepare import prepare as prepare_dataset
 
 

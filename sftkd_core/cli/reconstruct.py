@@ -38,7 +38,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     source, output = Path(options.input), Path(options.output)
     check_input(source)
     check_output(output, source)
-    panel_path = _panel_path(options.panel)
+    panel_path = system.check_output(options.panel, (".png",), "panel") if options.panel else None
     setting = setting_of(options)
     _check_pattern(options.model, check_model(setting, options.model))
     scan = open_scan(source, options.dataset, options.order)
@@ -224,14 +224,3 @@ def _warn_of_acceleration(trained: Trained, mask: np.ndarray) -> None:
     actual = len(mask) / mask.sum()
     if trained.acceleration and abs(actual / trained.acceleration - 1) > 0.15:
         print(f"note: {trained.name} learnt at {trained.acceleration}x; this scan is {actual:.1f}x")
-
-
-def _panel_path(name: str | None) -> Path | None:
-    if name is None:
-        return None
-    path = Path(name)
-    if path.suffix.lower() != ".png":
-        raise InputError(f"panel {path} is not named .png; choose such a name")
-    if path.is_dir():
-        raise InputError(f"panel {path} is a folder; name a file in it")
-    return path

@@ -12,7 +12,6 @@ from torch.nn.functional import interpolate, pad
 
 from sftkd_core.data import phantoms, prepared
 from sftkd_core.data.formats import files
-from sftkd_core.data.formats.nifti import subject_of
 from sftkd_core.data.layouts import kdmri, nifti_folder
 from sftkd_core.data.layouts.source import Source, check_distinct, files_in
 from sftkd_core.data.phantoms import PHANTOM_VERSION, PHANTOMS
@@ -230,7 +229,7 @@ def _nifti(place: Path) -> list[Source]:
     """
     sources = []
     for path in _files(place):
-        name = "-".join((*path.relative_to(place).parts[:-1], subject_of(path)))
+        name = "-".join((*path.relative_to(place).parts[:-1], files.stem(path)))
         read = partial(nifti_folder.read_file, path)
         sources.append(Source(name, None, (path,), read, name))
     return sources

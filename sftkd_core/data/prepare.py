@@ -8,16 +8,17 @@ options never touch it. The manifest is written at the end: an earlier one is va
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from sftkd_core import masks, system
+from sftkd_core import system
 from sftkd_core.data import prepared
 from sftkd_core.data.formats import files
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
@@ -33,7 +34,7 @@ class Format:
     find      folder -> what it holds
     size      pixels in plane after cropping or padding; None keeps a volume's own
     subjects  the paper's numbers to train and to test on, or the shares of a split made here
-    slices    the paper's, likewise; None where it has none
+    slices    the paper's, likewise, whose number of subjects is then the limit; None: it has none
     """
 
     text: str
@@ -59,8 +60,6 @@ FORMAT = {
 }  # fmt: skip
 FORMATS = {name: form.text for name, form in FORMAT.items()}
 SCALINGS = ("slice", "volume")
-LIMITED = ("acdc", "mrbrains", "calgary")  # the paper's number of subjects, no more
-KDMRI_NAMES = {"acdc": "cardiac", "mrbrains": "mrbrain"}
 
 
 def prepare(
@@ -96,7 +95,7 @@ def prepare(
     if not found.sources:
         why = "".join(f"; {label}: {reason}" for label, reason in found.skipped[:1])
         raise InputError(f"{folder} holds nothing of {name} ({form.text}){why}")
-    splits, left_out = _split(found.sources, form, name in LIMITED, seed, held_out)
+    splits, left_out = _split(found.sources, form, seed, held_out)
     sources = [source for source in found.sources if source.subject in splits]
     report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text})")
     for label, reason in found.skipped + left_out:
@@ -129,89 +128,14 @@ def prepare(
     return manifest
 
 
-def export_kdmri(
-    data: str | Path,
-    folder: str | Path,
-    acceleration: float = 4,
-    seed: int = 0,
-    mask: np.ndarray | str | Path | None = None,
-    dataset: str | None = None,
-    report: Callable[[str], None] = print,
-) -> list[Path]:
-    """Write a prepared data set in KD-MRI's form, so that its code can train on it.
-
-    data     a prepared folder, or the short name of one
-    mask     (lines,), (h, w), or the path of a published ``.npy``; None draws one by acceleration
-             and seed, with ten central lines (fewer where fewer than twenty are measured)
-    dataset  the name of its folder; None is the name that the published code knows
-
-    The folder of the sampling is named by the mask's acceleration: ``acc_4x`` for 37 of 150 lines.
-
-    Subjects to train on and those held out go to ``train``, the others to ``validation``: the
-    paper's validation set is also its test set. Returns the paths of the files.
-
-    An earlier export is replaced file by file. Volumes of it that would stay are never removed, for
-    they may be somebody's own: beside them one subject could be both trained on and tested on, so
-    ``InputError`` is raised before anything is written.
-    """
-    place = Path(data).expanduser()
-    if not prepared.is_prepared(place):
-        place = prepared.place_of(str(data))
-    if not prepared.is_prepared(place):
-        raise InputError(f"data {data} is not prepared; run: python -m sftkd_core prepare")
-    manifest = prepared.read_manifest(place)
-    dataset = dataset or KDMRI_NAMES.get(manifest["name"], manifest["name"])
-    if plain_name(dataset) != dataset:
-        raise InputError(f"data set name {dataset!r} is no folder name; use letters and dashes")
-    shapes = {tuple(entry["shape"][1:]) for entry in manifest["subjects"]}
-    if len(shapes) > 1:
-        raise InputError(f"volumes of {place} differ in size {sorted(shapes)}; one mask fits one")
-    (shape,) = shapes
-    chosen = _mask(mask, shape, acceleration, seed)
-    factor = acceleration if mask is None else chosen.size / chosen.sum()
-    factor = round(factor) if abs(factor - round(factor)) < 0.1 else round(factor, 1)
-    level = f"{factor:g}x"
-    root = Path(folder).expanduser()
-    paths = _kdmri_paths(root / dataset / "cartesian", manifest["subjects"], level)
-    mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
-    mask_path.unlink(missing_ok=True)  # written last: nobody trains on an export that broke off
-    for path, entry in zip(paths, manifest["subjects"], strict=True):
-        kdmri.write_file(path, prepared.read_subject(place, entry), chosen, level)
-    full = np.broadcast_to(chosen[:, None] if chosen.ndim == 1 else chosen, shape)
-    prepared.write_subject(mask_path, full.astype(np.float64))
-    report(f"written: {len(paths)} volumes in {root / dataset}, their mask in {mask_path}")
-    return paths
-
-
-def _kdmri_paths(root: Path, entries: list[dict], level: str) -> list[Path]:
-    """A file for each entry; raises ``InputError`` where other volumes lie beside them."""
-    folders = {split: root / split / f"acc_{level}" for split in ("train", "validation")}
-    numbers, paths = dict.fromkeys(folders, 0), []
-    for entry in entries:
-        split = "validation" if entry["split"] == "test" else "train"
-        numbers[split] += 1
-        paths.append(folders[split] / f"{numbers[split]}.h5")
-    for folder in folders.values():
-        there = {*folder.glob("*.h5"), *folder.glob("*.hdf5")}
-        others = sorted(path.name for path in there.difference(paths))
-        if others:
-            more = ", ..." if len(others) > 3 else ""
-            raise InputError(
-                f"{folder} holds volumes that are not of this export ({', '.join(others[:3])}"
-                f"{more}), and would be mixed with it; remove them, or choose another folder"
-            )
-    return paths
-
-
 def _checked(name, jobs, scaling, seed, held_out) -> Format:
     if name not in FORMAT:
         raise InputError(f"unknown data set {name!r}; choose one of {', '.join(FORMATS)}")
     if scaling not in SCALINGS:
         raise InputError(f"unknown scaling {scaling!r}; choose one of {', '.join(SCALINGS)}")
+    held_out = 0 if held_out is None else held_out
     for what, value, least in (("jobs", jobs, 1), ("seed", seed, 0), ("held_out", held_out, 0)):
-        if value is None and what == "held_out":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if type(value) is not int or value < least:
             raise InputError(f"{what} is {value!r}; pass a whole number >= {least}")
     return FORMAT[name]
 
@@ -227,7 +151,7 @@ def _check_output(output: Path, folder: Path) -> None:
 
 
 def _split(
-    sources: list[Source], form: Format, limited: bool, seed: int, held_out: int | None
+    sources: list[Source], form: Format, seed: int, held_out: int | None
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """The split of each subject, by groups and never by slice, and which are left out."""
     groups: dict[str, list[Source]] = {}
@@ -249,7 +173,7 @@ def _split(
         to_test = min(max(1, to_test), len(order) - 1)
         parts = {"train": order[to_test:], "test": order[:to_test]}
     left_out = []
-    if limited:
+    if form.slices:
         for split, most in zip(("train", "test"), form.subjects, strict=True):
             why = f"beyond the paper's {most} subjects to {split}"
             left_out += [(s.subject, why) for g in parts[split][most:] for s in groups[g]]
@@ -269,23 +193,16 @@ def _split(
 def _all(sources, output, size, scaling, jobs, report) -> tuple[list[dict], list[tuple[str, str]]]:
     """The entries of all subjects, made now or found made, and those that cannot be read."""
     line, started = Line("preparing"), time.perf_counter()
-    entries, broken, done = [], [], 0
-
-    def take(source: Source, outcome: dict | str) -> None:
-        nonlocal done
+    entries, broken = [], []
+    work = partial(prepare_one, output=output, size=size, scaling=scaling)
+    outcomes = ((s, work(s)) for s in sources) if jobs == 1 else _in_parallel(work, sources, jobs)
+    for done, (source, outcome) in enumerate(outcomes, 1):
         if isinstance(outcome, str):
             broken.append((source.subject, outcome))
         else:
             entries.append(outcome)
-        done += 1
         left = (time.perf_counter() - started) / done * (len(sources) - done)
         line.show(f"{done} of {len(sources)} subjects, {clock(left)} left")
-
-    if jobs == 1:
-        for source in sources:
-            take(source, prepare_one(source, output, size, scaling))
-    else:
-        _in_parallel(sources, output, size, scaling, jobs, take)
     made = sum(entry.pop("made") for entry in entries)
     line.close(f"{made} subjects in {clock(time.perf_counter() - started)}")
     if made < len(entries):
@@ -293,17 +210,17 @@ def _all(sources, output, size, scaling, jobs, report) -> tuple[list[dict], list
     return entries, sorted(broken)
 
 
-def _in_parallel(sources, output, size, scaling, jobs, take) -> None:
-    """``prepare_one`` in worker processes; never more at once than there are workers."""
+def _in_parallel(work, sources: list[Source], jobs: int) -> Iterator[tuple[Source, dict | str]]:
+    """Each source with what ``work`` makes of it in a process; no more at once than workers."""
     pending, waiting = {}, list(sources)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
             while waiting or pending:
                 while waiting and len(pending) < jobs:
                     source = waiting.pop(0)
-                    pending[pool.submit(prepare_one, source, output, size, scaling)] = source
+                    pending[pool.submit(work, source)] = source
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    take(pending.pop(future), future.result())
+                    yield pending.pop(future), future.result()
         except BrokenProcessPool:
             names = ", ".join(source.subject for source in pending.values())
             raise InputError(
@@ -391,14 +308,3 @@ def _counts(held: dict[str, list[dict]], form: Format) -> list[str]:
         train += f" (paper: {form.slices[0]} of {form.subjects[0]})"
         test += f" (paper: {form.slices[1]} of {form.subjects[1]})"
     return [train, test] + ([f"left out: {empty} empty slices"] if empty else [])
-
-
-def _mask(mask, shape: tuple[int, int], acceleration: float, seed: int) -> np.ndarray:
-    if mask is None:
-        most = masks.line_count(shape[0], acceleration) // 2
-        return masks.cartesian_mask(shape[0], acceleration, seed, min(10, max(1, most)))
-    mask = masks.load_mask(mask) if isinstance(mask, str | Path) else mask
-    mask = masks.check_mask(mask, shape[0])
-    if mask.ndim == 2 and mask.shape != shape:
-        raise InputError(f"mask has shape {mask.shape} but the images have {shape}; make them fit")
-    return mask

@@ -6,6 +6,7 @@ is in its key. Nothing in it is trusted: files must lie in the folder, and be wh
 """
 
 import hashlib
+import io
 import json
 import zlib
 from pathlib import Path
@@ -89,11 +90,9 @@ def read_subject(folder: str | Path, entry: dict) -> np.ndarray:
 def write_subject(path: Path, images: np.ndarray) -> None:
     """Write slices as ``.npy``, whole or not at all."""
     images = np.ascontiguousarray(images)
-    header = np.lib.format.header_data_from_array_1_0(images)
-    text = f"{{'descr': {header['descr']!r}, 'fortran_order': False, 'shape': {images.shape}, }}"
-    text = text.ljust(117) + "\n"  # the values begin at a multiple of 64 bytes
-    start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1")
-    system.write_bytes(path, start, memoryview(images).cast("B"))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(images))
+    system.write_bytes(path, header.getvalue(), memoryview(images).cast("B"))
 
 
 def checksum(images: np.ndarray) -> str:
@@ -109,7 +108,7 @@ def fingerprint(folder: str | Path) -> str:
 
 
 def _read_json(path: Path):
-    content = files.read_bytes(path, _LONGEST)
+    content = files.contents(path, _LONGEST)
     try:
         return json.loads(bytes(content).decode("utf-8"))
     except (ValueError, RecursionError) as error:

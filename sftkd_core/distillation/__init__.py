@@ -3,8 +3,20 @@
 Each method is a file: its pure functions, and beside them its rows of taps and defaults, "paper" as
 its own publication has it and "released" where the published SFT-KD-Recon code departs from that.
 To add a method, write such a file and name it in ``METHODS``.
+
+``LOSSES`` holds each method's loss by name, of layers ``(b, c, h, w)`` of both networks. Attention
+transfer minds where a layer is active, not how many channels it has, nor how strong they are:
+
+>>> student, teacher = torch.rand(2, 8, 6, 6), torch.rand(2, 16, 6, 6)
+>>> LOSSES["at"](student, teacher).item() > 0
+True
+>>> LOSSES["at"](3 * teacher, teacher).item() < 1e-6
+True
+>>> ", ".join(METHODS)
+'at, fitnets, sp, fsp, cc, pkt, ft, nst'
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -66,8 +78,8 @@ def loss(
     student_features,
     teacher_features,
     variant: str = "paper",
-    student_parts: list[nn.Module] | None = None,
-    teacher_parts: list[nn.Module] | None = None,
+    student_parts: Sequence[nn.Module] | None = None,
+    teacher_parts: Sequence[nn.Module] | None = None,
 ) -> torch.Tensor:
     """The KD loss of a method by name; see ``Method.loss``."""
     row = method(name, variant)

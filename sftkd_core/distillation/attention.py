@@ -6,9 +6,10 @@ from torch.nn.functional import normalize
 
 from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import sum_of_squares
+from sftkd_core.system import Float
 
 
-def attention_map(features: Tensor) -> Tensor:
+def attention_map(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h*w"]:
     """Where a layer is active: the sum over channels of squared features, of unit length.
 
     features (b, c, h, w), any float dtype. Returns (b, h * w), at least float32, each row of L2
@@ -17,17 +18,21 @@ def attention_map(features: Tensor) -> Tensor:
     return normalize(activity(features), dim=1)
 
 
-def activity(features: Tensor) -> Tensor:
+def activity(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h*w"]:
     """The sum over channels of squared features: (b, c, h, w) -> (b, h * w), at least float32."""
     return sum_of_squares(features).flatten(1)
 
 
-def attention_distance(student_map: Tensor, teacher_map: Tensor) -> Tensor:
+def attention_distance(
+    student_map: Float[Tensor, "b hw"], teacher_map: Float[Tensor, "b hw"]
+) -> Float[Tensor, ""]:
     """``||Q_S/||Q_S|| - Q_T/||Q_T||||_2`` per sample, mean over the batch; maps (b, h * w)."""
     return torch.linalg.vector_norm(student_map - teacher_map, dim=1).mean()
 
 
-def released_distance(student_activity: Tensor, teacher_activity: Tensor) -> Tensor:
+def released_distance(
+    student_activity: Float[Tensor, "b hw"], teacher_activity: Float[Tensor, "b hw"]
+) -> Float[Tensor, ""]:
     """The released code's distance of activities (b, h * w): L1, normalised *across the batch*.
 
     Pixel by pixel, the b activities of a batch are scaled to unit length; what is compared is

@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import precise
+from sftkd_core.system import Float
 
 RATE = 0.5  # the paper's k: channels of a factor over channels of the teacher
 
@@ -41,11 +42,11 @@ class Paraphraser(nn.Module):
             _layer(nn.ConvTranspose2d, channels, channels),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
         """Factors (b, k * c, h, w) of features (b, c, h, w)."""
         return self.encoder(features)
 
-    def reconstruct(self, features: Tensor) -> Tensor:
+    def reconstruct(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The features again, through their factors; (b, c, h, w)."""
         return self.decoder(self.encoder(features))
 
@@ -60,12 +61,14 @@ def factor_channels(channels: int) -> int:
     return max(1, round(RATE * channels))
 
 
-def unit_factor(factors: Tensor) -> Tensor:
+def unit_factor(factors: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c*h*w"]:
     """Factors as one vector of unit length a slice: (b, c, h, w) -> (b, c * h * w)."""
     return normalize(precise(factors).flatten(1), dim=1)
 
 
-def factor_distance(student_factor: Tensor, teacher_factor: Tensor) -> Tensor:
+def factor_distance(
+    student_factor: Float[Tensor, "b n"], teacher_factor: Float[Tensor, "b n"]
+) -> Float[Tensor, ""]:
     """``||F_T/||F_T||_2 - F_S/||F_S||_2||_1`` per sample, mean over the batch."""
     return torch.linalg.vector_norm(student_factor - teacher_factor, ord=1, dim=1).mean()
 

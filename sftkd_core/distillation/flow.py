@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import channel_products, precise
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
-def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
+def flow_matrix(
+    first: Float[Tensor, "b c1 _ _"], second: Float[Tensor, "b c2 _ _"]
+) -> Float[Tensor, "b c1 c2"]:
     """``G_ij``, the mean over pixels of ``first_i * second_j``: equation (1).
 
     first (b, c1, h, w), second (b, c2, h, w). Returns (b, c1, c2). One matrix product, so that
@@ -25,7 +27,9 @@ def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
     return channel_products(first, second) / pixels
 
 
-def flow_distance(student_flow: Tensor, teacher_flow: Tensor) -> Tensor:
+def flow_distance(
+    student_flow: Float[Tensor, "b c1 c2"], teacher_flow: Float[Tensor, "b c1 c2"]
+) -> Float[Tensor, ""]:
     """Mean squared difference of flow matrices (b, c1, c2): equation (2), as a mean."""
     return (student_flow - teacher_flow).square().mean()
 
@@ -37,7 +41,9 @@ def channel_adapter(student_channels: int, teacher_channels: int) -> nn.Module |
     return nn.Conv2d(student_channels, teacher_channels, kernel_size=1, bias=False)
 
 
-def released_flow(first: Tensor, second: Tensor) -> Tensor:
+def released_flow(
+    first: Float[Tensor, "b c1 _ _"], second: Float[Tensor, "b c2 _ _"]
+) -> Float[Tensor, "b c1 c2"]:
     """The released code's flow: of *squared* one-channel images of two stages, (b, 1, 1)."""
     return flow_matrix(torch.square(precise(first)), torch.square(precise(second)))
 

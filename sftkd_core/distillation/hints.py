@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from sftkd_core.distillation.attention import activity, released_distance
 from sftkd_core.distillation.method import Method
+from sftkd_core.system import Float
 
 
 def regressor(student_channels: int, teacher_channels: int) -> nn.Module:
@@ -16,12 +17,14 @@ def regressor(student_channels: int, teacher_channels: int) -> nn.Module:
     return nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
 
 
-def hint(features: Tensor) -> Tensor:
+def hint(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The features themselves, (b, c, h, w)."""
     return features
 
 
-def hint_distance(guided: Tensor, hints: Tensor) -> Tensor:
+def hint_distance(
+    guided: Float[Tensor, "b c h w"], hints: Float[Tensor, "b c h w"]
+) -> Float[Tensor, ""]:
     """``1/2 ||hint - regressor(guided)||_2^2`` per sample, mean over the batch; (b, c, h, w)."""
     dtype = torch.promote_types(guided.dtype, hints.dtype)
     return activity(guided.to(dtype) - hints.to(dtype)).sum(1).mean() / 2

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from sftkd_core.distillation.correlation import cosines
 from sftkd_core.distillation.method import Method
+from sftkd_core.system import Float
 
 
-def neighbour_probabilities(cosine: Tensor) -> Tensor:
+def neighbour_probabilities(cosine: Float[Tensor, "b b"]) -> Float[Tensor, "b b-1"]:
     """``p(j | i)`` of the other slices of a batch: (b, b) cosines -> (b, b - 1), rows sum to 1.
 
     The kernel is ``(cos + 1) / 2``; a slice is no neighbour of its own.
@@ -23,7 +24,9 @@ def neighbour_probabilities(cosine: Tensor) -> Tensor:
     return kernel / kernel.sum(1, keepdim=True)
 
 
-def divergence(student_cosines: Tensor, teacher_cosines: Tensor) -> Tensor:
+def divergence(
+    student_cosines: Float[Tensor, "b b"], teacher_cosines: Float[Tensor, "b b"]
+) -> Float[Tensor, ""]:
     """Kullback-Leibler divergence from the teacher's probabilities to the student's, (b, b) each.
 
     Summed over slices and their neighbours. With two slices there is one neighbour, whose

@@ -8,17 +8,23 @@ gradient comes back in the features' own precision. Nothing larger than the feat
 import torch
 from torch import Tensor
 
+from sftkd_core.system import Float
+
 CHUNK = 1 << 19  # values that are converted to full precision at a time; they stay in the cache
 
 
-def channel_products(first: Tensor, second: Tensor) -> Tensor:
+def channel_products(
+    first: Float[Tensor, "b c1 h w"], second: Float[Tensor, "b c2 h w"]
+) -> Float[Tensor, "b c1 c2"]:
     """``sum over pixels of first_i * second_j``: (b, c1, h, w), (b, c2, h, w) -> (b, c1, c2)."""
     if first is second:
         return _Gram.apply(_pixels(first).transpose(1, 2))
     return _Products.apply(_pixels(first).transpose(1, 2), _pixels(second).transpose(1, 2))
 
 
-def slice_products(rows: Tensor, columns: Tensor) -> Tensor:
+def slice_products(
+    rows: Float[Tensor, "m c h w"], columns: Float[Tensor, "n c h w"]
+) -> Float[Tensor, "m n"]:
     """Inner products of slices: (m, c, h, w), (n, c, h, w) -> (m, n)."""
     if rows is columns:
         return _Gram.apply(_pixels(rows).flatten(1)[None])[0]
@@ -26,7 +32,7 @@ def slice_products(rows: Tensor, columns: Tensor) -> Tensor:
     return _Products.apply(*pair)[0]
 
 
-def sum_of_squares(features: Tensor) -> Tensor:
+def sum_of_squares(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
     """The sum over channels of squares, at least float32: (b, c, h, w) -> (b, h, w)."""
     return _SumOfSquares.apply(features)
 
@@ -108,7 +114,7 @@ class _SumOfSquares(torch.autograd.Function):
         return features * (2 * gradient).to(features.dtype).unsqueeze(1)
 
 
-def precise(features: Tensor) -> Tensor:
+def precise(features: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Half-precision features as float32; others as they are."""
     return features.to(torch.promote_types(features.dtype, torch.float32))
 

@@ -4,16 +4,19 @@ from torch import Tensor
 
 from sftkd_core.distillation.method import Method
 from sftkd_core.distillation.products import channel_products
+from sftkd_core.system import Float
 
 TINY = 1e-24  # squared length of a channel that is taken for zero
 
 
-def channels(features: Tensor) -> Tensor:
+def channels(features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """The features themselves, (b, c, h, w): their lengths follow from the products below."""
     return features
 
 
-def maximum_mean_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
+def maximum_mean_discrepancy(
+    student: Float[Tensor, "b c1 h w"], teacher: Float[Tensor, "b c2 h w"]
+) -> Float[Tensor, ""]:
     """Squared MMD between two sets of unit maps, one a channel, with the kernel ``(x . y)^2``.
 
     Features (b, c, h, w), equal b, h, w. The publication's polynomial kernel of degree 2 with

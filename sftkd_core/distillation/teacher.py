@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.distillation.method import Group, Method, apply_parts, resize, tap
 from sftkd_core.distillation.products import full_precision
-from sftkd_core.system import autocast
+from sftkd_core.system import Float, autocast
 
 
 class Distiller(nn.Module):
@@ -27,7 +27,7 @@ class Distiller(nn.Module):
         super().__init__()
         self.student, self.parts = student, nn.ModuleList(parts)
 
-    def forward(self, measurement: Measurement) -> Tensor:
+    def forward(self, measurement: Measurement) -> Float[Tensor, "b 1 h w"]:
         """The student's images, (b, 1, h, w)."""
         return self.student(measurement)
 

@@ -45,7 +45,9 @@ def seal(roots: tuple, settings: tuple[str, ...] = ()) -> str:
 
 @cache
 def shape_of(thing) -> str:
-    """What a definition computes, whatever it is called and whatever its parts are called."""
+    """What a definition computes, whatever it and its parts are called; of others the name."""
+    if not _is_own(thing):
+        return f"{thing.__module__}.{thing.__qualname__}"
     return _hash(_Reader(thing, lambda other: "").text())
 
 

@@ -228,11 +228,7 @@ def learn(
 ) -> tuple[list[dict], float | None]:
     """Train a network, on the device where it is: the history, and the weight of the KD term."""
     device = next(network.parameters()).device
-    splits = {split: experiment.data.load(split).images for split in ("train", "validation")}
-    train, validation = (
-        Examples(experiment.sampling.measure(images, split).to(device), images.to(device))
-        for split, images in splits.items()
-    )
+    train, validation = (examples(experiment, split, device) for split in ("train", "validation"))
     experiment = replace(experiment, precision=precision)
     # looked up, not called by its name: one objective's change is no other's
     aim = OBJECTIVES[experiment.objective]
@@ -240,6 +236,12 @@ def learn(
     count, schedule, seed = len(train.targets), experiment.schedule, experiment.seed
     history = fit(network, task.loss, task.validate, count, schedule, folder, seed, precision, line)
     return history, task.weight
+
+
+def examples(experiment, split: str, device: torch.device) -> Examples:
+    """The slices of a split, measured as the experiment says, on a device."""
+    images = experiment.data.load(split).images
+    return Examples(experiment.sampling.measure(images, split).to(device), images.to(device))
 
 
 def part_of(network: nn.Module, name: str) -> nn.Module:

@@ -145,6 +145,7 @@ def _train(experiment, network, earlier: dict[str, Result], device_name: str, qu
         "seconds": round(sum(row["seconds"] for row in history), 1),
     }
     record = {"name": experiment.name, "provenance": provenance, "history": history}
+    network.zero_grad(set_to_none=True)
     store.put(experiment.name, network.state_dict(), record, code)
     (place / "checkpoint.safetensors").unlink(missing_ok=True)
     (place / "code.txt").unlink(missing_ok=True)

@@ -59,6 +59,12 @@ def build(name: str, seed: int | None = None) -> Staged:
 
     ``seed`` fixes the initial weights without touching torch's global random state.
     Raises ``InputError`` for an unknown name.
+
+    >>> teacher, student = build("D5C5"), build("D3C5")
+    >>> parameter_count(teacher), parameter_count(student)
+    (141765, 49285)
+    >>> len(teacher.stages), len(student.stages)
+    (5, 5)
     """
     check_name(name)
     if seed is None:

@@ -10,7 +10,7 @@ from torch.nn.functional import pad, relu
 from sftkd_core.consistency import Measurement, data_consistency
 from sftkd_core.models.staged import Staged
 from sftkd_core.models.thin import convolve
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class CascadeStage(nn.Module):
@@ -29,8 +29,11 @@ class CascadeStage(nn.Module):
         self.lam, self.form = lam, form
 
     def forward(
-        self, image: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "*branches b 1 h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """``(..., b, 1, h, w) -> (..., b, 1, h, w)``; ``keep`` collects convolution outputs."""
         hidden = image.flatten(0, -4)  # branches join the batch: (... b, 1, h, w)
         for index, convolution in enumerate(self.convolutions):
@@ -75,8 +78,11 @@ class PaddedStage(CascadeStage):
     """``CascadeStage`` on the padded image; cropped again before data consistency."""
 
     def forward(
-        self, image: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "*branches b 1 h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """As ``CascadeStage``; ``keep`` collects outputs of the padded size."""
         hidden = pad(image.flatten(0, -4), (MARGIN,) * 4)
         for index, convolution in enumerate(self.convolutions):
@@ -109,8 +115,11 @@ class ComplexStage(nn.Module):
         self.lam = lam
 
     def forward(
-        self, state: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        state: Float[Tensor, "*branches b 2 h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b 2 h w"]:
         """``(..., b, 2, h, w) -> (..., b, 2, h, w)``; ``keep`` collects convolution outputs."""
         hidden = state.flatten(0, -4)  # branches join the batch
         for index, convolution in enumerate(self.convolutions):
@@ -135,11 +144,13 @@ class ComplexCascade(Staged):
             ComplexStage(convolutions, channels, lam) for _ in range(cascades)
         )
 
-    def stem(self, measurement: Measurement) -> Tensor:
+    def stem(self, measurement: Measurement) -> Float[Tensor, "b 2 h w"]:
         """The complex zero-filled image, (b, 2, h, w)."""
         return _parts(torch.fft.ifft2(measurement.kspace, norm="ortho"))
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b 2 h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """The magnitude, (..., b, 1, h, w)."""
         # a root has no slope at zero: the smallest value keeps its gradient finite
         return state.square().sum(dim=-3, keepdim=True).clamp_min(1e-12).sqrt()

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, leaky_relu
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import Staged
 from sftkd_core.models.unet import UNet
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class DAGAN(UNet):
@@ -38,7 +38,9 @@ class DAGAN(UNet):
         nn.init.constant_(last.weight, 0.1)
         nn.init.zeros_(last.bias)
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b 1 h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """``x + tanh(U(x))``, (b, 1, h, w)."""
         return measurement.zero_filled + torch.tanh(state)
 
@@ -61,7 +63,7 @@ class Discriminator(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[2:])
         self.last = nn.Conv2d(widths[-1], 1, kernel_size=1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, " b"]:
         """``(b, 1, h, w) -> (b,)`` logits: positive for "fully sampled"."""
         if min(image.shape[-2:]) < 32:
             raise InputError(
@@ -74,7 +76,9 @@ class Discriminator(nn.Module):
         return self.last(hidden).mean(dim=(1, 2, 3))
 
 
-def pixel_loss(image: Tensor, target: Tensor) -> Tensor:
+def pixel_loss(
+    image: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, ""]:
     """``||image - target|| / ||target||`` per slice, mean over the batch; (b, 1, h, w) each.
 
     The paper writes half the squared norm; its code, whose weights are the defaults of
@@ -84,7 +88,9 @@ def pixel_loss(image: Tensor, target: Tensor) -> Tensor:
     return (torch.linalg.vector_norm((image - target).flatten(1), dim=1) / norms).mean()
 
 
-def frequency_loss(image: Tensor, target: Tensor) -> Tensor:
+def frequency_loss(
+    image: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, ""]:
     """Mean squared difference of the magnitudes of k-space; (b, 1, h, w) each.
 
     The transform is not normalised, as in the original's code. Magnitudes, because of complex
@@ -94,12 +100,14 @@ def frequency_loss(image: Tensor, target: Tensor) -> Tensor:
     return (spectra[0] - spectra[1]).square().mean()
 
 
-def adversarial_loss(logits: Tensor) -> Tensor:
+def adversarial_loss(logits: Float[Tensor, " b"]) -> Float[Tensor, ""]:
     """Low where the discriminator takes generated images for fully sampled ones; logits (b,)."""
     return binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 
 
-def discriminator_loss(real: Tensor, generated: Tensor) -> Tensor:
+def discriminator_loss(
+    real: Float[Tensor, " b"], generated: Float[Tensor, " b"]
+) -> Float[Tensor, ""]:
     """Low where both kinds are told apart; logits (b,) of target and of generated images."""
     fooled = binary_cross_entropy_with_logits(generated, torch.zeros_like(generated))
     return adversarial_loss(real) + fooled
@@ -124,7 +132,7 @@ def adversarial_step(
     discriminator: Discriminator,
     optimisers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
     measurement: Measurement,
-    target: Tensor,
+    target: Float[Tensor, "b 1 h w"],
     weights: LossWeights | None = None,
 ) -> dict[str, float]:
     """One step of the discriminator, then one of the generator, on one batch.
@@ -166,7 +174,7 @@ class Adversaries(nn.Module):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
 
-    def forward(self, measurement: Measurement) -> Tensor:
+    def forward(self, measurement: Measurement) -> Float[Tensor, "b 1 h w"]:
         """The generator's images, (b, 1, h, w)."""
         return self.generator(measurement)
 
@@ -174,9 +182,9 @@ class Adversaries(nn.Module):
 def game(
     network: Adversaries,
     measurement: Measurement,
-    target: Tensor,
+    target: Float[Tensor, "b 1 h w"],
     weights: LossWeights | None = None,
-) -> Tensor:
+) -> Float[Tensor, ""]:
     """The generator's loss plus the discriminator's: neither moves the other's weights; a scalar.
 
     The alternating steps of DAGAN are ``adversarial_step``. Here both steps start from the weights

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d, relu
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import BlockCascade
+from sftkd_core.system import Float
 
 
 class ContextBlock(nn.Module):
@@ -42,8 +43,11 @@ class ContextBlock(nn.Module):
         ]
 
     def forward(
-        self, image: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "b 1 h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "b 1 h w"]:
         """``(b, 1, h, w) -> (b, 1, h, w)``; ``keep`` collects outputs before normalisation."""
         outputs = [] if keep is None else keep
         hidden = image
@@ -78,7 +82,7 @@ class MACReconNet(BlockCascade):
         super().__init__(blocks, lam, form)
 
 
-def acceleration(measurement: Measurement) -> Tensor:
+def acceleration(measurement: Measurement) -> Float[Tensor, ""]:
     """All points of the mask over measured ones; a float32 scalar on the mask's device."""
     return measurement.mask.numel() / measurement.mask.sum(dtype=torch.float32)
 

@@ -12,7 +12,7 @@ from torch.nn.functional import relu
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import BlockCascade
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 DILATIONS = (1, 2, 3)
 
@@ -39,8 +39,11 @@ class RecursiveDilatedBlock(nn.Module):
         self.passes = passes
 
     def forward(
-        self, image: Tensor, measurement: Measurement | None = None, keep: list | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "b 1 h w"],
+        measurement: Measurement | None = None,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "b 1 h w"]:
         """``(b, 1, h, w) -> (b, 1, h, w)``; ``keep`` collects 2 + 3 ``passes`` outputs."""
         outputs = [] if keep is None else keep
         first = self.first(image)

@@ -13,7 +13,7 @@ from torch.nn.functional import relu
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import Staged
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class ResidualStage(nn.Module):
@@ -32,8 +32,11 @@ class ResidualStage(nn.Module):
         self.lifts, self.projects = widths[0] != widths[1], widths[-1] != widths[-2]
 
     def forward(
-        self, state: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        state: Float[Tensor, "*branches b c h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b _ h w"]:
         """``(..., b, c, h, w) -> (..., b, c', h, w)``; ``keep`` collects convolution outputs."""
         outputs = [] if keep is None else keep
         hidden = state.flatten(0, -4)  # branches join the batch
@@ -79,6 +82,8 @@ class ResidualCNN(Staged):
             ]
         )
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b 1 h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """The image, in the measurement's precision whatever the stage's: (..., b, 1, h, w)."""
         return state.to(measurement.zero_filled.dtype)

@@ -6,7 +6,7 @@ from math import inf
 from torch import Tensor, nn
 
 from sftkd_core.consistency import Measurement, data_consistency
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class Staged(nn.Module):
@@ -23,22 +23,26 @@ class Staged(nn.Module):
     stages: nn.ModuleList
     state_channels: int = 1
 
-    def stem(self, measurement: Measurement) -> Tensor:
+    def stem(self, measurement: Measurement) -> Float[Tensor, "b c h w"]:
         """The first state: the zero-filled magnitude image, ``(b, 1, h, w)``."""
         return measurement.zero_filled
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b c h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """The image of the last state, ``(..., b, 1, h, w)``."""
         return state
 
-    def forward(self, measurement: Measurement) -> Tensor:
+    def forward(self, measurement: Measurement) -> Float[Tensor, "b 1 h w"]:
         """Reconstruct: ``(b, 1, h, w)`` float images."""
         state = self.stem(measurement)
         for stage in self.stages:
             state = stage(state, measurement)
         return self.head(state, measurement)
 
-    def features(self, measurement: Measurement) -> tuple[Tensor, list[list[Tensor]]]:
+    def features(
+        self, measurement: Measurement
+    ) -> tuple[Float[Tensor, "b 1 h w"], list[list[Float[Tensor, "_ _ _ _"]]]]:
         """Reconstruct, and keep the output of every convolution.
 
         Returns the images ``(b, 1, h, w)`` and ``features[stage][convolution]``, each
@@ -65,8 +69,11 @@ class ConsistentStage(nn.Module):
         self.lam, self.form = lam, form
 
     def forward(
-        self, image: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "*branches b 1 h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """``(..., b, 1, h, w) -> (..., b, 1, h, w)``; ``keep`` collects convolution outputs."""
         output = self.block(image.flatten(0, -4), measurement, keep)  # branches join the batch
         return data_consistency(output.reshape(image.shape), measurement, self.lam, self.form)

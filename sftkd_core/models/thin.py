@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from sftkd_core.system import Float
 
-def convolve(layer: nn.Conv2d, features: Tensor) -> Tensor:
+
+def convolve(layer: nn.Conv2d, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
     """``layer(features)``, by the faster way; (b, c, h, w) -> (b, c', h, w).
 
     layer  3x3, padding 1, with bias

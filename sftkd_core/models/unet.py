@@ -13,7 +13,7 @@ from torch.nn.functional import instance_norm, interpolate, max_pool2d, pad, rel
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import BlockCascade, Staged
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class UNetBlock(nn.Module):
@@ -50,8 +50,11 @@ class UNetBlock(nn.Module):
         )
 
     def forward(
-        self, image: Tensor, measurement: Measurement | None = None, keep: list | None = None
-    ) -> Tensor:
+        self,
+        image: Float[Tensor, "b 1 h w"],
+        measurement: Measurement | None = None,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "b 1 h w"]:
         """``(b, 1, h, w) -> (b, 1, h, w)``.
 
         ``keep`` collects convolution outputs before normalisation, in the order they are
@@ -96,7 +99,9 @@ class UNet(Staged):
         super().__init__()
         self.stages = nn.ModuleList([UNetBlock(channels, pools)])
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b 1 h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """The image, in the measurement's precision whatever the stage's: (b, 1, h, w)."""
         return state.to(measurement.zero_filled.dtype)
 

@@ -12,7 +12,7 @@ from torch.nn.functional import relu
 
 from sftkd_core.consistency import Measurement
 from sftkd_core.models.staged import Staged
-from sftkd_core.system import InputError
+from sftkd_core.system import Float, InputError
 
 
 class FeatureStage(nn.Module):
@@ -29,8 +29,11 @@ class FeatureStage(nn.Module):
         self.first = first
 
     def forward(
-        self, state: Tensor, measurement: Measurement, keep: list[Tensor] | None = None
-    ) -> Tensor:
+        self,
+        state: Float[Tensor, "*branches b c h w"],
+        measurement: Measurement,
+        keep: list[Tensor] | None = None,
+    ) -> Float[Tensor, "*branches b _ h w"]:
         """``(..., b, c, h, w) -> (..., b, c', h, w)``, before the ReLU; ``keep`` as everywhere."""
         hidden = state.flatten(0, -4)  # branches join the batch
         for index, convolution in enumerate(self.convolutions):
@@ -66,6 +69,8 @@ class VDSR(Staged):
             for start, end in pairwise(starts)
         )
 
-    def head(self, state: Tensor, measurement: Measurement) -> Tensor:
+    def head(
+        self, state: Float[Tensor, "*branches b 1 h w"], measurement: Measurement
+    ) -> Float[Tensor, "*branches b 1 h w"]:
         """``x + f(x)``: (..., b, 1, h, w)."""
         return measurement.zero_filled + state

@@ -11,15 +11,17 @@ A scan is opened by its file's ending:
 
 from pathlib import Path
 
+from sftkd_core import system
+from sftkd_core.data.formats import volume
 from sftkd_core.data.formats.array import ORDERS, open_hdf5, open_npy
-from sftkd_core.data.formats.scan import BATCH, Scan, ending
-from sftkd_core.data.formats.volume import open_volume
+from sftkd_core.data.formats.files import ending
+from sftkd_core.data.formats.scan import BATCH, Scan
 from sftkd_core.system import InputError
 
 __all__ = ["BATCH", "KINDS", "ORDERS", "Scan", "check_input", "check_output", "ending", "open_scan"]
 
 # a reconstruction has the kind of its scan: an array has no affine, a volume is not without one
-FAMILIES = ((".nii", ".nii.gz"), (".mgz", ".mgh"), (".npy", ".h5", ".hdf5"))
+FAMILIES = (volume.NIFTI, volume.FREESURFER, (".npy", ".h5", ".hdf5"))
 KINDS = " ".join(kind for family in FAMILIES for kind in family)
 
 
@@ -39,7 +41,7 @@ def open_scan(path: Path, dataset: str | None = None, order: str = "auto") -> Sc
         return open_npy(path, order)
     if kind in (".h5", ".hdf5"):
         return open_hdf5(path, dataset, order)
-    return open_volume(path)
+    return volume.open_volume(path)
 
 
 def check_input(path: Path) -> None:
@@ -55,12 +57,6 @@ def check_input(path: Path) -> None:
 def check_output(path: Path, source: Path) -> None:
     """Raise ``InputError`` unless a reconstruction of ``source`` can go to ``path``."""
     (family,) = [kinds for kinds in FAMILIES if ending(source) in kinds]
-    if ending(path) not in family:
-        raise InputError(
-            f"output {path} is not named {' or '.join(family)}, as a reconstruction of "
-            f"{source.name} must be; choose such a name"
-        )
-    if path.is_dir():
-        raise InputError(f"output {path} is a folder; name a file in it")
+    system.check_output(path, family)
     if path.resolve() == source.resolve():
         raise InputError(f"output {path} is the input; choose another name")

@@ -4,12 +4,14 @@ What a file's header declares is compared with what the file holds and with ``LI
 data are unpacked no further than allowed; nothing in a file is ever run.
 """
 
-import ast
+import gzip
 import hashlib
 import math
 import mmap
 import stat
+import warnings
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,19 @@ VOXELS = 2**27  # of one volume: 512 x 512 x 512; as float32 half a gibibyte
 LIMIT = 8 * VOXELS  # bytes of one volume in its own numbers
 SLICE = 2**21  # points of one slice of k-space
 _BLOCK = 1 << 18
-_NPY_HEADER = 10_000  # characters; numpy's own limit
+_PACKED = (".gz", ".mgz")
+
+
+def ending(path: str | Path) -> str:
+    """The file's ending in lower case, ``.nii.gz`` as one."""
+    path = Path(path)
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def stem(path: str | Path) -> str:
+    """The file's name without ``ending``."""
+    name = Path(path).name
+    return name[: len(name) - len(ending(path))]
 
 
 def check_regular(path: str | Path, what: str = "file") -> Path:
@@ -41,18 +55,33 @@ def check_regular(path: str | Path, what: str = "file") -> Path:
     return path
 
 
-def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes | bytearray:
-    """All of a file, unpacked where its name ends in ``.gz``; ``InputError`` beyond ``limit``."""
+def contents(path: str | Path, limit: int = LIMIT) -> mmap.mmap | bytearray:
+    """All of a file, unpacked where its name says that it is packed; ``InputError`` beyond limit.
+
+    A plain file is mapped: no byte is read before it is used. What is changed stays in memory.
+    """
     path = check_regular(path)
+    unpacked = bytearray()
     try:
-        with open(path, "rb") as file:
-            if path.name.lower().endswith(".gz"):
-                return _gunzip(file, path, limit)
-            if path.stat().st_size > limit:
+        if not path.name.lower().endswith(_PACKED):
+            size = path.stat().st_size
+            if size > limit:
                 raise _too_large(path, limit)
-            return file.read(limit)
+            with open(path, "rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else unpacked
+        with gzip.open(path) as file:
+            while block := file.read(_BLOCK):
+                unpacked += block
+                if len(unpacked) > limit:
+                    raise _too_large(path, limit)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path} cannot be read: unpacking fails ({first_line(error)}); it is damaged, cut "
+            "off, or no gzip file"
+        ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
+    return unpacked
 
 
 def sha256(path: str | Path) -> str:
@@ -75,21 +104,28 @@ def open_npy(path: str | Path, what: str = "array") -> np.ndarray:
     """
     path = check_regular(path, what)
     try:
-        with open(path, "rb") as file:
-            shape, fortran, dtype = _npy_header(file, path, what)
-            start, size = file.tell(), path.stat().st_size
-            if start + math.prod(shape) * dtype.itemsize != size:
-                raise InputError(
-                    f"{what} {path} says it holds {_words(shape)} numbers of type {dtype}, but has "
-                    f"{size - start} bytes of them; it is truncated or damaged"
-                )
-            if not math.prod(shape):
-                raise InputError(f"{what} {path} has shape {shape}: it is empty")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.memmap):
+            array.close()
+            raise InputError(f"{what} {path} holds several arrays; save one with numpy.save")
+        if array.offset + array.nbytes != path.stat().st_size:
+            raise ValueError("the file is longer than what its header declares")
+    except InputError:
+        raise
     except OSError as error:
         raise _unreadable(path, error) from None
-    order = "F" if fortran else "C"
-    return np.ndarray(shape, dtype, buffer=mapped, offset=start, order=order)
+    except Exception as error:  # numpy's kinds of failure are many, and none is of interest
+        raise InputError(
+            f"{what} {path} is not a plain .npy array of numbers, whole and not pickled, which "
+            f"could run code ({first_line(error)}); save one with numpy.save"
+        ) from None
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"{what} {path} holds values of type {array.dtype}; save plain numbers")
+    if not array.size:
+        raise InputError(f"{what} {path} has shape {array.shape}: it is empty")
+    return np.asarray(array)
 
 
 def check_volume(shape: tuple[int, ...], path: str | Path) -> None:
@@ -114,69 +150,33 @@ def check_slice(shape: tuple[int, int], path: str | Path) -> None:
 
 def check_finite(values: np.ndarray, path: str | Path) -> None:
     """Raise ``InputError`` where a number is NaN or infinite."""
-    if values.dtype.kind in "fc":
-        for plane in values.reshape(len(values), -1):  # a whole volume of booleans is memory too
-            if not np.isfinite(plane).all():
-                raise InputError(
-                    f"{path} holds NaN or infinite values; replace them, by 0 for instance"
-                )
+    # plane by plane: a whole volume of booleans is memory too
+    if not all(np.isfinite(part).all() for part in (values if values.ndim > 2 else [values])):
+        raise InputError(f"{path} holds NaN or infinite values; replace them, by 0 for instance")
 
 
-def _gunzip(file, path: Path, limit: int) -> bytearray:
-    """Every member of a gzip file; zlib checks each one's length and checksum."""
-    unpacked = bytearray()
-    pending = file.read(_BLOCK)
-    while pending:
-        unpacker = zlib.decompressobj(wbits=31)
-        while not unpacker.eof:
-            if not pending:
-                pending = file.read(_BLOCK)
-                if not pending:
-                    raise InputError(f"{path} cannot be unpacked: it ends too early; copy it again")
-            try:
-                unpacked += unpacker.decompress(pending, min(_BLOCK, limit + 1 - len(unpacked)))
-            except zlib.error as error:
-                raise InputError(
-                    f"{path} cannot be unpacked ({error}); it is damaged or no gzip file"
-                ) from None
-            pending = unpacker.unconsumed_tail
-            if len(unpacked) > limit:
-                raise _too_large(path, limit)
-        pending = unpacker.unused_data or file.read(_BLOCK)
-        if not pending.strip(b"\0"):  # some writers pad with zeros
-            break
-    return unpacked
+def check_magnitudes(parts: Iterable[np.ndarray], path: str | Path) -> None:
+    """Raise ``InputError`` unless values, which come in parts, can be those of magnitude images.
 
-
-def _npy_header(file, path: Path, what: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and dtype; numpy's format, read here so that every surprise has one answer."""
-    wrong = InputError(f"{what} {path} is not a plain .npy array; save one with numpy.save")
-    start = file.read(8)
-    if start[:4] == b"PK\x03\x04":
-        raise InputError(f"{what} {path} holds several arrays; save one with numpy.save")
-    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
-        raise wrong
-    length = int.from_bytes(file.read(2 if start[6] == 1 else 4), "little")
-    header = file.read(length) if length <= _NPY_HEADER else b""
-    if len(header) != length or not length:
-        raise wrong
-    try:
-        fields = ast.literal_eval(header.decode("utf-8" if start[6] == 3 else "latin1").strip())
-        shape, descr, fortran = fields["shape"], fields["descr"], fields["fortran_order"]
-        dtype = np.dtype(descr) if isinstance(descr, str) else None
-    except Exception:  # literal_eval and dtype fail in many ways, and none is of interest
-        raise wrong from None
-    plain = isinstance(shape, tuple) and all(type(n) is int and 0 <= n < 2**40 for n in shape)
-    if not plain or type(fortran) is not bool or dtype is None or len(shape) > 32:
-        raise wrong
-    if dtype.hasobject:
+    They are finite, not below 0 by more than 5 % of the highest, and not all equal.
+    """
+    lowest, highest = math.inf, -math.inf
+    for part in parts:
+        check_finite(part, path)
+        lowest, highest = min(lowest, float(part.min())), max(highest, float(part.max()))
+    if lowest == highest:
+        raise InputError(f"{path} is {lowest:g} everywhere; there is nothing to reconstruct")
+    if lowest < -0.05 * highest:
         raise InputError(
-            f"{what} {path} is not a plain .npy array: it holds pickled objects, which could run "
-            "code; save plain numbers with numpy.save"
+            f"{path} holds values down to {lowest:g}; pass a magnitude image, which has none "
+            "below 0"
         )
-    if dtype.kind not in "biufc":
-        raise InputError(f"{what} {path} holds values of type {dtype}; save plain numbers")
-    return shape, fortran, dtype
+
+
+def first_line(error: Exception) -> str:
+    """An error's message in one line, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _words(shape: tuple[int, ...]) -> str:

@@ -25,15 +25,21 @@ _CHUNK = 1 << 28  # bytes
 def opened(path: str | Path):
     """An HDF5 file to read from; whatever the library finds wrong is one ``InputError``."""
     path = files.check_regular(path)
+    with explained(path), h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@contextmanager
+def explained(path: str | Path):
+    """Turn whatever the library finds wrong with a file into one ``InputError``."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
+        yield
     except InputError:
         raise
     except Exception as error:  # damaged files make h5py raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path} cannot be read as HDF5 ({reason}); it may be truncated or another format"
+            f"{path} cannot be read as HDF5 ({files.first_line(error)}); it may be truncated or "
+            "another format"
         ) from None
 
 

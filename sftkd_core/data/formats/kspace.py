@@ -1,25 +1,44 @@
-"""From k-space to complex images; twelve coils to one."""
+"""From k-space to complex images, wherever their origins are; twelve coils to one."""
 
 import numpy as np
 
 _LOW = 24  # central lines from which coil sensitivities are estimated
 
 
-def centred_image(kspace: np.ndarray) -> np.ndarray:
-    """Complex images (..., h, w) of k-space, the origin of both in the middle; orthonormal."""
-    images = np.fft.ifft2(np.fft.ifftshift(kspace, (-2, -1)), norm="ortho")
-    return np.fft.fftshift(images, (-2, -1)).astype(np.complex64)
+def energies(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Energy of each row (h,) and of each column (w,) of values (..., h, w), in all of them."""
+    energy = np.abs(values.astype(np.complex128)) ** 2
+    energy = energy.reshape(-1, *values.shape[-2:]).sum(0)
+    return energy.sum(1), energy.sum(0)
 
 
-def order_of(kspace: np.ndarray) -> tuple[bool, bool]:
-    """Whether the origins of k-space and of its image lie in the middle, or in a corner.
+def in_middle(rows: np.ndarray, columns: np.ndarray) -> bool | None:
+    """Whether ``energies`` gather in the middle of both axes, or at their ends; None for neither.
 
-    kspace (..., h, w) of an object that fills the middle of its field of view. Seen from where the
-    energy is, so that both of the usual orders, and their mixture, give the same image.
+    Of k-space that tells where its zero frequency is, of an image where its origin is: an object
+    fills the middle of its field of view.
     """
-    in_middle = _middle_is_stronger(kspace)
-    images = image_of(kspace, (in_middle, False))
-    return in_middle, not _middle_is_stronger(images)
+    shares = []
+    for energy in (rows, columns):
+        quarter = len(energy) // 4
+        shares.append(energy[quarter : len(energy) - quarter].sum() / (energy.sum() or np.nan))
+    if min(shares) > 0.6:
+        return True
+    return False if max(shares) < 0.4 else None
+
+
+def order_of(kspace: np.ndarray, centred: bool | None = None) -> tuple[bool, bool] | None:
+    """Whether the origins of k-space (..., h, w) and its image lie in the middle, or in a corner.
+
+    Both of the usual orders and both mixed ones are told apart by where the energy is. None where
+    that of k-space is in neither place, unless ``centred`` says so; an image without a clear place
+    is taken for one of the usual orders, with both origins in one place.
+    """
+    centred = in_middle(*energies(kspace)) if centred is None else centred
+    if centred is None:
+        return None
+    plain = in_middle(*energies(image_of(kspace, (centred, False))))
+    return centred, centred if plain is None else not plain
 
 
 def image_of(kspace: np.ndarray, order: tuple[bool, bool]) -> np.ndarray:
@@ -58,13 +77,3 @@ def _low_resolution(images: np.ndarray) -> np.ndarray:
         window = np.where(frequency < half, np.cos(np.pi * frequency / (2 * half)) ** 2, 0)
         kspace = kspace * (window[:, None] if axis == -2 else window)
     return np.fft.ifft2(kspace)
-
-
-def _middle_is_stronger(values: np.ndarray) -> bool:
-    """Whether the middle quarter holds more energy than the corners' quarters."""
-    height, width = values.shape[-2:]
-    energy = (np.abs(values) ** 2).reshape(-1, height, width).sum(axis=0)
-    inner = energy[height // 4 : -(height // 4) or None, width // 4 : -(width // 4) or None].sum()
-    outer = np.roll(energy, (height // 2, width // 2), (0, 1))
-    outer = outer[height // 4 : -(height // 4) or None, width // 4 : -(width // 4) or None].sum()
-    return bool(inner > outer)

@@ -59,11 +59,6 @@ class Scan:
             yield first, min(first + BATCH, self.count)
 
 
-def ending(path: Path) -> str:
-    """The file's ending in lower case, ``.nii.gz`` as one."""
-    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
-
-
 def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Values as another type: rounded and clipped to its range where it is of integers."""
     if dtype.kind in "iu":
@@ -74,34 +69,6 @@ def as_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return values.astype(dtype)
 
 
-class Span:
-    """Checks magnitudes part by part: finite, not negative, not all equal."""
-
-    def __init__(self, path: Path):
-        self.path, self.lowest, self.highest = path, np.inf, -np.inf
-
-    def add(self, values: np.ndarray) -> None:
-        """Look at one part."""
-        if not np.isfinite(values).all():
-            raise InputError(
-                f"{self.path} holds NaN or infinite values; replace them, by 0 for instance"
-            )
-        self.lowest = min(self.lowest, float(values.min()))
-        self.highest = max(self.highest, float(values.max()))
-
-    def close(self) -> None:
-        """Judge all of them together."""
-        if self.lowest == self.highest:
-            raise InputError(
-                f"{self.path} is {self.lowest:g} everywhere; there is nothing to reconstruct"
-            )
-        if self.lowest < -0.05 * self.highest:
-            raise InputError(
-                f"{self.path} holds values down to {self.lowest:g}; pass a magnitude image, "
-                "which has none below 0"
-            )
-
-
 def check_size(path: Path, count: int, height: int, width: int) -> None:
     """Raise ``InputError`` for a scan without slices, or with tiny ones."""
     if count < 1 or min(height, width) < SMALLEST:
@@ -109,9 +76,3 @@ def check_size(path: Path, count: int, height: int, width: int) -> None:
             f"{path} has {count} slices of {height} x {width} pixels; at least one of "
             f"{SMALLEST} x {SMALLEST} is needed"
         )
-
-
-def first_line(error: Exception) -> str:
-    """An error's message in one line, or its kind where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

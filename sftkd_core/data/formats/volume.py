@@ -1,22 +1,72 @@
-"""NIfTI and FreeSurfer volumes, cut into axial slices."""
+"""Volumes, NIfTI or FreeSurfer's: read them, cut them into slices, put slices back.
+
+nibabel knows the headers. What is here compares them with the file before memory is asked for, and
+decides which way up a slice is and how it is scaled.
+"""
 
 import gzip
+import io
+import math
+import mmap
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import torch
 from nibabel.imageglobals import LoggingOutputSuppressor
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from torch import Tensor
 
+from sftkd_core import system
 from sftkd_core.data.formats import files
-from sftkd_core.data.formats.scan import Scan, Span, as_dtype, check_size, ending, first_line
+from sftkd_core.data.formats.scan import Scan, as_dtype, check_size
+from sftkd_core.data.slices import scale_slices
 from sftkd_core.system import InputError
 
-# axis 0 from bottom to top of the head, 1 from front to back, 2 from left to right: a slice is
-# then planes[i], with the front of the head upwards
-_AXIAL = axcodes2ornt(("S", "P", "R"))
+NIFTI, FREESURFER = (".nii", ".nii.gz"), (".mgz", ".mgh")
+# towards the feet, to the back, to the right: how rows and columns of an upright slice run
+_UPRIGHT = axcodes2ornt(("I", "P", "R"))
+_LONGEST_HEADER = 1 << 24  # bytes before the values: header and its extensions
+
+Image = nibabel.Nifti1Image | nibabel.MGHImage
+
+
+@dataclass(frozen=True)
+class AxialStack:
+    """A volume as axial slices, and what it takes to put them back.
+
+    images   (n, 1, h, w) float32 in [0, 1], feet first; each slice over its own maximum
+    scales   (n,) float64, those maxima, in the intensities of the file
+    indices  which planes of the volume these are; empty ones are left out
+    source   the image they were cut from
+    """
+
+    images: Tensor
+    scales: np.ndarray
+    indices: np.ndarray
+    source: Image
+
+    def restore(self, images: Tensor) -> Image:
+        """An image like the source with its slices replaced by ``images`` (n, 1, h, w).
+
+        The same shape, orientation and affine, float32, original intensities; planes that were
+        left out stay as they were.
+        """
+        if images.shape != self.images.shape:
+            raise InputError(
+                f"images of shape {tuple(images.shape)} do not fit a volume of "
+                f"{tuple(self.images.shape)} slices; pass one image a slice"
+            )
+        values = np.array(self.source.dataobj, np.float32)
+        cut = _Cut(self.source.affine)
+        cut.planes(values)[self.indices] = images[:, 0].numpy() * self.scales[:, None, None]
+        header = self.source.header.copy()
+        header.set_data_dtype(np.float32)
+        if isinstance(header, nibabel.Nifti1Header):
+            header["cal_min"] = header["cal_max"] = 0  # the display window need not fit any more
+        return type(self.source)(values, self.source.affine, header)
 
 
 @dataclass(kw_only=True)
@@ -27,105 +77,183 @@ class VolumeScan(Scan):
     read and rounded when it is put, so affine, orientation, header and data type stay.
     """
 
-    image: nibabel.spatialimages.SpatialImage
-    stored: np.ndarray  # in the file's shape
+    stored: "_Stored"
     planes: np.ndarray  # a view of it, (n, h, w)
-    slope: float
-    intercept: float
 
     def images(self, first: int, last: int) -> np.ndarray:
-        return np.clip(self._values(first, last), 0, None)
+        return np.clip(self.values(first, last), 0, None)
+
+    def values(self, first: int, last: int) -> np.ndarray:
+        """Intensities as they are, (b, h, w) float32."""
+        return self.stored.in_units(self.planes[first:last]).astype(np.float32)
 
     def put(self, indices: np.ndarray, images: np.ndarray) -> None:
-        values = (images.astype(np.float64) - self.intercept) / self.slope
-        self.planes[indices] = as_dtype(values, self.stored.dtype)
+        values = (images.astype(np.float64) - self.stored.intercept) / self.stored.slope
+        self.planes[indices] = as_dtype(values, self.planes.dtype)
 
     def payload(self, path: Path) -> bytes:
-        volume = type(self.image)(self.stored, self.image.affine, self.image.header)
-        if isinstance(self.image, nibabel.Nifti1Image):
+        stored = self.stored
+        image = stored.kind(stored.values, stored.affine, stored.header)
+        if isinstance(image, nibabel.Nifti1Image):
             # only now, for a new image forgets it; stored numbers then go out as they are
-            volume.header.set_slope_inter(self.slope, self.intercept)
-        if ending(path) in (".nii.gz", ".mgz"):
-            return gzip.compress(volume.to_bytes(), compresslevel=5, mtime=0)
-        return volume.to_bytes()
-
-    def _values(self, first: int, last: int) -> np.ndarray:
-        planes = self.planes[first:last].astype(np.float64)
-        return (planes * self.slope + self.intercept).astype(np.float32)
+            image.header.set_slope_inter(stored.slope, stored.intercept)
+        return _payload(image, path)
 
 
 def open_volume(path: Path) -> VolumeScan:
-    """Read the stored numbers, and check them plane by plane."""
-    image, stored, native = _load(path)
-    turn = ornt_transform(native, _AXIAL)
-    spatial = stored[(..., *[0] * (stored.ndim - 3))]  # a view
-    planes = apply_orientation(spatial, turn)
+    """The volume in a file, checked plane by plane and not copied."""
+    stored = _stored(path)
+    cut = _Cut(stored.affine)
+    planes = cut.planes(stored.values)
+    check_size(path, *planes.shape)
     count, height, width = planes.shape
-    check_size(path, count, height, width)
-    codes = "".join(nibabel.aff2axcodes(image.affine))
-    kind = "NIfTI" if isinstance(image, nibabel.Nifti1Image) else "FreeSurfer"
-    note = f"{kind} volume, axes {codes}, {stored.dtype.name}: {count} axial slices"
-    slope, intercept = _scaling(image)
+    codes = "".join(nibabel.aff2axcodes(stored.affine))
+    kind = "FreeSurfer" if stored.kind is nibabel.MGHImage else "NIfTI"
+    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {count} axial slices"
     scan = VolumeScan(
         path=path, count=count, height=height, width=width, note=note,
-        aspect=_aspect(image.affine, native),
-        image=image, stored=stored, planes=planes, slope=slope, intercept=intercept,
+        aspect=cut.aspect(stored.affine), stored=stored, planes=planes,
     )  # fmt: skip
-    span = Span(path)
-    for first, last in scan.batches():
-        span.add(scan._values(first, last))
-    span.close()
+    files.check_magnitudes((scan.values(*some) for some in scan.batches()), path)
     return scan
 
 
-def _load(path: Path) -> tuple[nibabel.spatialimages.SpatialImage, np.ndarray, np.ndarray]:
-    """The image, a writeable copy of its stored numbers, and which way its axes run."""
+@np.errstate(all="ignore")  # what overflows is noticed as infinite
+def read_nifti(path: str | Path) -> Image:
+    """A volume of three dimensions, all of it read: NIfTI-1 or -2, or FreeSurfer's MGH.
+
+    Raises ``InputError`` for a file that is missing, truncated, no volume, too large or not one
+    3-D volume, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
+    equal. Memory is asked for only after the header's claim has been compared with the file.
+    """
+    stored = _stored(Path(path))
+    values = stored.in_units(stored.values)
+    files.check_magnitudes(values.T, path)
+    return stored.kind(values, stored.affine, stored.header)
+
+
+def load_nifti(path: str | Path) -> AxialStack:
+    """The axial planes of the volume at ``path``, those that are not empty."""
+    image = read_nifti(path)
+    images, scales, indices = scale_slices(planes(image))
+    return AxialStack(torch.from_numpy(images)[:, None], scales.astype(np.float64), indices, image)
+
+
+def write_nifti(image: Image, path: str | Path) -> None:
+    """Write a volume whole or not at all; compressed where the name ends in ``.gz``."""
+    path = system.check_output(path, NIFTI)
+    system.write_bytes(path, _payload(image, path))
+
+
+def planes(image: Image, axis: int | None = None) -> np.ndarray:
+    """A view of a volume as planes (n, h, w), in the file's own numbers.
+
+    axis  which axis of the file counts the planes, in the file's order; None takes the axial
+          planes, feet first. Rows run downwards or to the back, columns to the back or to the
+          right of the subject: an axial plane has the front of the head upwards, a sagittal one
+          the top.
+    """
+    return _Cut(image.affine, axis).planes(np.asarray(image.dataobj))
+
+
+class _Cut:
+    """How planes lie in a volume."""
+
+    def __init__(self, affine: np.ndarray, axis: int | None = None):
+        there = ornt_transform(io_orientation(affine), _UPRIGHT)  # where each axis goes, and how
+        towards = [int(step) for step in there[:, 1]]
+        if axis is None:
+            axis = int(np.flatnonzero(there[:, 0] == 0)[0])
+            first = slice(None, None, -towards[axis])  # feet first
+        else:
+            first = slice(None)
+        rows, columns = sorted((k for k in range(3) if k != axis), key=lambda k: there[k, 0])
+        self._axes = (axis, rows, columns)
+        self._steps = (first, slice(None, None, towards[rows]), slice(None, None, towards[columns]))
+
+    def aspect(self, affine: np.ndarray) -> float:
+        """Height over width of a pixel."""
+        spacing = nibabel.affines.voxel_sizes(affine)
+        return float(spacing[self._axes[1]] / spacing[self._axes[2]])
+
+    def planes(self, values: np.ndarray) -> np.ndarray:
+        """A view (n, h, w) of (x, y, z); further axes are of one entry."""
+        values = values[(..., *[0] * (values.ndim - 3))]
+        return values.transpose(self._axes)[self._steps]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A volume as its file stores it; ``values`` may be changed, which leaves the file alone."""
+
+    kind: type  # of nibabel's images
+    header: nibabel.spatialimages.SpatialHeader
+    affine: np.ndarray
+    values: np.ndarray
+    slope: float
+    intercept: float
+
+    def in_units(self, values: np.ndarray) -> np.ndarray:
+        """Stored numbers times the slope, plus the intercept; themselves without these."""
+        if (self.slope, self.intercept) == (1, 0):
+            return values
+        precise = np.float32 if values.dtype.itemsize <= 2 else np.float64
+        return values * precise(self.slope) + precise(self.intercept)
+
+
+def _stored(path: Path) -> _Stored:
+    """Compare what the header says with what is there, then give both."""
+    files.check_regular(path)
+    if files.ending(path) not in (*NIFTI, *FREESURFER):
+        raise InputError(f"{path} cannot be read as a volume; convert it to .nii or .nii.gz first")
+    content = files.contents(path)
     try:
         with warnings.catch_warnings(), LoggingOutputSuppressor():
             warnings.simplefilter("ignore")
-            image = nibabel.load(path)
-            if not isinstance(image, nibabel.Nifti1Image | nibabel.MGHImage):
-                raise InputError(f"{path} is a {type(image).__name__}; convert it to NIfTI first")
-            _check_shape(path, image)
-            native = io_orientation(image.affine)
-            # a memory map is a private copy on write: the file itself stays as it is
-            stored = np.asanyarray(image.dataobj.get_unscaled())
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file fails in many ways, none of them of interest
+            kind, header = _header(content, files.ending(path) in FREESURFER)
+            shape = tuple(int(extent) for extent in header.get_data_shape())
+            dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
+            slope, intercept = (float(x or 0) for x in header.get_slope_inter())
+            affine = header.get_best_affine()
+            lost = not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any()
+    except Exception as error:  # a damaged header fails in many ways, none of them of interest
         raise InputError(
-            f"{path} cannot be read as a volume ({first_line(error)}); it may be truncated or "
-            "another format"
+            f"{path} cannot be read as a volume ({files.first_line(error)}); it may be truncated "
+            "or another format"
         ) from None
-    if np.isnan(native).any():
-        raise InputError(f"{path} does not say which way its axes run; repair its affine")
-    return image, stored if stored.flags.writeable else stored.copy(), native
-
-
-def _check_shape(path: Path, image: nibabel.spatialimages.SpatialImage) -> None:
-    """One volume of three dimensions, of real numbers."""
-    shape = image.shape
-    if len(shape) < 3 or any(e != 1 for e in shape[3:]) or any(e == 1 for e in shape[:3]):
+    if len(shape) < 3 or 1 in shape[:3] or any(extent != 1 for extent in shape[3:]):
         raise InputError(
-            f"{path} has shape {tuple(shape)}; pass one volume of three dimensions "
+            f"{path} has shape {shape}; pass one volume of three dimensions "
             "(of a series, extract one time point first)"
         )
     files.check_volume(shape, path)
-    dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InputError(f"{path} holds {dtype} values; pass a magnitude image of numbers")
+    if lost:
+        raise InputError(f"{path} does not say which way its axes run; repair its affine")
+    needed, there = math.prod(shape) * dtype.itemsize, len(content) - offset
+    if offset < 0 or needed > there:
+        raise InputError(
+            f"{path} cannot be read as a volume: it says it holds {needed} bytes of values and "
+            f"has {max(0, there)}; it may be truncated"
+        )
+    values = np.ndarray(shape, dtype, content, offset, order="F")
+    return _Stored(kind, header, affine, values, slope or 1.0, intercept if slope else 0.0)
 
 
-def _scaling(image: nibabel.spatialimages.SpatialImage) -> tuple[float, float]:
-    """Slope and intercept that turn stored numbers into intensities."""
-    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
-    if slope == 0 or not np.isfinite([slope, intercept]).all():
-        return 1.0, 0.0
-    return slope, intercept
+def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, object]:
+    """The kind of image, and its header with extensions or footer, checked by nibabel."""
+    if freesurfer:
+        stream = content if isinstance(content, mmap.mmap) else io.BytesIO(content)
+        return nibabel.MGHImage, nibabel.MGHImage.header_class.from_fileobj(stream)
+    size = int.from_bytes(content[:4], "little")
+    two = size in (540, int.from_bytes((540).to_bytes(4, "little"), "big"))
+    kind = nibabel.Nifti2Image if two else nibabel.Nifti1Image
+    start = kind.header_class(bytes(content[: 540 if two else 348])).get_data_offset()
+    start = max(0, min(int(start), _LONGEST_HEADER))
+    return kind, kind.header_class.from_fileobj(io.BytesIO(bytes(content[:start])))
 
 
-def _aspect(affine: np.ndarray, native: np.ndarray) -> float:
-    """Height over width of an axial pixel."""
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(0))  # of the file's axes, mm
-    across, along = (int(np.flatnonzero(native[:, 0] == axis)[0]) for axis in (0, 1))
-    return float(spacing[along] / spacing[across])
+def _payload(image: Image, path: Path) -> bytes:
+    packed = files.ending(path) in (".nii.gz", ".mgz")
+    return gzip.compress(image.to_bytes(), 5, mtime=0) if packed else image.to_bytes()

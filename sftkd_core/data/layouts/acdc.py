@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import nifti
+from sftkd_core.data.formats import volume
 from sftkd_core.data.layouts.source import Found, Source, files_in, natural, side_of
 from sftkd_core.system import InputError
 
@@ -38,7 +38,7 @@ def find(folder: Path) -> Found:
 
 def read_frames(frames: tuple[Path, ...]) -> np.ndarray:
     """The short-axis planes of both frames, (n, h, w): first end-diastole, then end-systole."""
-    stacks = [nifti.planes(nifti.read_nifti(path), axis=2) for path in frames]
+    stacks = [volume.planes(volume.read_nifti(path), axis=2) for path in frames]
     if len({stack.shape[1:] for stack in stacks}) > 1:
         raise InputError(
             f"{frames[0]} and {frames[1]} differ in size: {stacks[0].shape[1:]} and "

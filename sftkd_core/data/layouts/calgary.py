@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import files, nifti
+from sftkd_core.data.formats import files, volume
 from sftkd_core.data.formats.kspace import combine, image_of, order_of
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name, side_of
 from sftkd_core.data.slices import middle
@@ -26,7 +26,7 @@ def find(folder: Path) -> Found:
     scans, raw = files_in(folder, (".nii", ".nii.gz")), files_in(folder, (".npy",))
     sources, skipped = [], []
     for path in scans or raw:
-        name = nifti.subject_of(path) if scans else path.stem
+        name = files.stem(path) if scans else path.stem
         label = str(path.relative_to(folder))
         if scans and any(mark in name.lower() for mark in _MASKS):
             skipped.append((label, "a segmentation"))
@@ -46,10 +46,10 @@ def find(folder: Path) -> Found:
 
 def read_scan(path: Path) -> np.ndarray:
     """The central planes of 256 x 256 pixels; axial ones where no axis or several give these."""
-    image = nifti.read_nifti(path)
+    image = volume.read_nifti(path)
     shape = image.shape[:3]
     axes = [k for k in range(3) if (*shape[:k], *shape[k + 1 :]) == (SIZE, SIZE)]
-    return middle(nifti.planes(image, axes[0] if len(axes) == 1 else None), SLICES)
+    return middle(volume.planes(image, axes[0] if len(axes) == 1 else None), SLICES)
 
 
 @np.errstate(all="ignore")  # what overflows is noticed as infinite
@@ -66,6 +66,8 @@ def read_kspace(path: Path) -> np.ndarray:
     files.check_volume(raw.shape[:3], path)
     files.check_slice(raw.shape[1:3], path)
     order = order_of(_coils(raw[len(raw) // 2]))
+    if order is None:
+        raise InputError(f"{path} peaks neither in the corner nor in the centre; is it k-space?")
     planes = np.empty(raw.shape[:3], np.complex64)
     for plane, kspace in zip(planes, raw, strict=True):
         images = image_of(_coils(kspace), order)

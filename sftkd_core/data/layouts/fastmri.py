@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sftkd_core.data.formats import files, hdf5
-from sftkd_core.data.formats.kspace import centred_image
+from sftkd_core.data.formats.kspace import image_of
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name, side_of
 from sftkd_core.data.slices import centre
 from sftkd_core.system import InputError
@@ -48,7 +48,7 @@ def read_file(path: Path) -> np.ndarray:
         files.check_volume((len(kspace), SIZE, SIZE), path)
         planes = np.empty((len(kspace), SIZE, SIZE), np.complex64)
         for index, plane in enumerate(planes):
-            image = centred_image(kspace[index])
+            image = image_of(kspace[index], (True, True))
             files.check_finite(image, path)
             plane[...] = centre(image[None], SIZE)[0]
     return planes

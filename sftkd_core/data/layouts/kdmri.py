@@ -6,16 +6,20 @@ One file a volume: ``volfs`` (h, w, slices) in [0, 1], ``img_volus_4x`` its zero
 ``us_masks/cardiac/cartesian/mask_4x.npy`` (h, w).
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from sftkd_core import masks
+from sftkd_core.data import prepared
 from sftkd_core.data.formats import files, hdf5
 from sftkd_core.data.layouts.source import Found, Source, files_in, natural, plain_name
 from sftkd_core.system import InputError
 
 SPLITS = {"train": "train", "validation": "test"}  # its validation set is also its test set
+NAMES = {"acdc": "cardiac", "mrbrains": "mrbrain"}  # of its folders
 
 
 def find(folder: Path) -> Found:
@@ -67,6 +71,80 @@ def write_file(path: Path, images: np.ndarray, mask: np.ndarray, level: str) -> 
     hdf5.write(path, {name: np.moveaxis(array, 0, 2) for name, array in arrays.items()})
 
 
+def export_kdmri(
+    data: str | Path,
+    folder: str | Path,
+    acceleration: float = 4,
+    seed: int = 0,
+    mask: np.ndarray | str | Path | None = None,
+    dataset: str | None = None,
+    report: Callable[[str], None] = print,
+) -> list[Path]:
+    """Write a prepared data set in KD-MRI's form, so that its code can train on it.
+
+    data     a prepared folder, or the short name of one
+    mask     (lines,), (h, w), or the path of a published ``.npy``; None draws one by acceleration
+             and seed, with ten central lines (fewer where fewer than twenty are measured)
+    dataset  the name of its folder; None is the name that the published code knows
+
+    The folder of the sampling is named by the mask's acceleration: ``acc_4x`` for 37 of 150 lines.
+
+    Subjects to train on and those held out go to ``train``, the others to ``validation``: the
+    paper's validation set is also its test set. Returns the paths of the files.
+
+    An earlier export is replaced file by file. Volumes of it that would stay are never removed, for
+    they may be somebody's own: beside them one subject could be both trained on and tested on, so
+    ``InputError`` is raised before anything is written.
+    """
+    place = Path(data).expanduser()
+    if not prepared.is_prepared(place):
+        place = prepared.place_of(str(data))
+    if not prepared.is_prepared(place):
+        raise InputError(f"data {data} is not prepared; run: python -m sftkd_core prepare")
+    manifest = prepared.read_manifest(place)
+    dataset = dataset or NAMES.get(manifest["name"], manifest["name"])
+    if plain_name(dataset) != dataset:
+        raise InputError(f"data set name {dataset!r} is no folder name; use letters and dashes")
+    shapes = {tuple(entry["shape"][1:]) for entry in manifest["subjects"]}
+    if len(shapes) > 1:
+        raise InputError(f"volumes of {place} differ in size {sorted(shapes)}; one mask fits one")
+    (shape,) = shapes
+    chosen = _mask(mask, shape, acceleration, seed)
+    factor = acceleration if mask is None else chosen.size / chosen.sum()
+    factor = round(factor) if abs(factor - round(factor)) < 0.1 else round(factor, 1)
+    level = f"{factor:g}x"
+    root = Path(folder).expanduser()
+    paths = _paths(root / dataset / "cartesian", manifest["subjects"], level)
+    mask_path = root / "us_masks" / dataset / "cartesian" / f"mask_{level}.npy"
+    mask_path.unlink(missing_ok=True)  # written last: nobody trains on an export that broke off
+    for path, entry in zip(paths, manifest["subjects"], strict=True):
+        write_file(path, prepared.read_subject(place, entry), chosen, level)
+    full = np.broadcast_to(chosen[:, None] if chosen.ndim == 1 else chosen, shape)
+    prepared.write_subject(mask_path, full.astype(np.float64))
+    report(f"written: {len(paths)} volumes in {root / dataset}, their mask in {mask_path}")
+    return paths
+
+
+def _paths(root: Path, entries: list[dict], level: str) -> list[Path]:
+    """A file for each entry; raises ``InputError`` where other volumes lie beside them."""
+    folders = {split: root / split / f"acc_{level}" for split in ("train", "validation")}
+    numbers, paths = dict.fromkeys(folders, 0), []
+    for entry in entries:
+        split = "validation" if entry["split"] == "test" else "train"
+        numbers[split] += 1
+        paths.append(folders[split] / f"{numbers[split]}.h5")
+    for folder in folders.values():
+        there = {*folder.glob("*.h5"), *folder.glob("*.hdf5")}
+        others = sorted(path.name for path in there.difference(paths))
+        if others:
+            more = ", ..." if len(others) > 3 else ""
+            raise InputError(
+                f"{folder} holds volumes that are not of this export ({', '.join(others[:3])}"
+                f"{more}), and would be mixed with it; remove them, or choose another folder"
+            )
+    return paths
+
+
 def _check_one_dataset(folder: Path, places: dict[str, dict[Path, list[Path]]]) -> None:
     """Raise ``InputError`` where several data sets lie side by side."""
     roots = set()
@@ -78,3 +156,14 @@ def _check_one_dataset(folder: Path, places: dict[str, dict[Path, list[Path]]]) 
     if len(roots) > 1:
         names = " and ".join(sorted("/".join(root) or "." for root in roots))
         raise InputError(f"{folder} holds several data sets ({names}); pass the folder of one")
+
+
+def _mask(mask, shape: tuple[int, int], acceleration: float, seed: int) -> np.ndarray:
+    if mask is None:
+        most = masks.line_count(shape[0], acceleration) // 2
+        return masks.cartesian_mask(shape[0], acceleration, seed, min(10, max(1, most)))
+    mask = masks.load_mask(mask) if isinstance(mask, str | Path) else mask
+    mask = masks.check_mask(mask, shape[0])
+    if mask.ndim == 2 and mask.shape != shape:
+        raise InputError(f"mask has shape {mask.shape} but the images have {shape}; make them fit")
+    return mask

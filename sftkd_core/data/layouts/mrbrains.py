@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import nifti
+from sftkd_core.data.formats import volume
 from sftkd_core.data.layouts.source import Found, Source, files_in, natural, plain_name, side_of
 
 NAMES = tuple(f"{name}{end}" for name in ("reg_t1", "t1") for end in (".nii.gz", ".nii"))
@@ -38,7 +38,7 @@ def find(folder: Path) -> Found:
 
 def read_scan(path: Path) -> np.ndarray:
     """The axial planes (n, h, w), feet first."""
-    return nifti.planes(nifti.read_nifti(path))
+    return volume.planes(volume.read_nifti(path))
 
 
 def _preference(path: Path) -> tuple[int, int]:

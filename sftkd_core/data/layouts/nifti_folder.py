@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sftkd_core.data.formats import nifti
+from sftkd_core.data.formats import files, volume
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name
 
 
@@ -14,11 +14,11 @@ def find(folder: Path) -> Found:
     sources = []
     for path in files_in(folder, (".nii", ".nii.gz")):
         parts = path.relative_to(folder).parts[:-1]
-        name = plain_name("-".join((*parts, nifti.subject_of(path))))
+        name = plain_name("-".join((*parts, files.stem(path))))
         sources.append(Source(name, None, (path,), partial(read_file, path), name))
     return Found(sources, [])
 
 
 def read_file(path: Path) -> np.ndarray:
     """The axial planes (n, h, w), feet first."""
-    return nifti.planes(nifti.read_nifti(path))
+    return volume.planes(volume.read_nifti(path))
