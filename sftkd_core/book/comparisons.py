@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from sftkd_core import experiments, metrics
+from sftkd_core.book import paper
 from sftkd_core.book.plan import ALIASES
 from sftkd_core.book.setting import Setting
 from sftkd_core.experiments import Experiment
@@ -312,14 +313,15 @@ def findings(
     digits: int | None = None,
     caution: bool = True,
 ) -> list[str]:
-    """Items of a Markdown list: what this training gave, and what the seeds say where there are.
+    """Items of a Markdown list: what this training gave; what the seeds say, what the paper has.
 
     versus   names of the plan (a, b) and their paired difference ``a - b`` in PSNR, one training
     caution  with a last item where one training is all there is, which says so
 
-    Nothing is trained.
+    Nothing is trained. The paper has some of the pairs, for its data sets and accelerations.
     """
     lines, alone = [], False
+    printed = paper.reported(setting.data, setting.acceleration)
     for (a, b), found in versus.items():
         line = f"- {verdict(a, b, found, digits=digits)}"
         seeds = over_seeds(setting, a, b)
@@ -327,6 +329,8 @@ def findings(
             line += f"; over {len(seeds.by_seed)} seeds, {verdict(a, b, seeds, digits=digits)}"
         else:
             alone = True
+        if {a, b} <= printed.keys():
+            line += f"; the paper has {printed[a][0] - printed[b][0]:+.2f} dB, on its own data"
         lines.append(f"{line}.")
     if alone and caution:
         lines.append(
