@@ -35,8 +35,9 @@ def elsewhere(tmp_path_factory):
 def test_the_wheel_holds_the_library_and_the_results(elsewhere):
     _, _, wheel = elsewhere
     names = zipfile.ZipFile(wheel).namelist()
-    for path in (ROOT / "sftkd_core").rglob("*.py"):
-        assert str(path.relative_to(ROOT)) in names
+    for kind in ("py", "json", "html"):
+        for path in (ROOT / "sftkd_core").rglob(f"*.{kind}"):
+            assert str(path.relative_to(ROOT)) in names
     shipped = [p for p in (ROOT / "results").rglob("*") if p.is_file()]
     for path in shipped:
         assert f"sftkd_core/shipped/{path.relative_to(ROOT / 'results')}" in names

@@ -68,7 +68,7 @@ def test_a_chapter_with_sliders_runs_with_the_widgets_of_colab(colab, tmp_path):
 
 def test_without_a_kernel_widgets_of_colab_leave_the_figure_to_the_page(colab):
     code = (
-        "import ipywidgets; from sftkd_core import plots\n"
+        "import ipywidgets; from sftkd_core.book import plots\n"
         "ipywidgets.Widget.close_all(); ipywidgets.VBox.model_id = None\n"
         "print(ipywidgets.__version__, plots._widget([b'1', b'2'], {'height': [1, 2]}))"
     )

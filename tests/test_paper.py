@@ -195,8 +195,8 @@ def test_section_4_3_on_the_random_start():
     assert f"{printed}: {psnr}/{ssim}" in text
 
 
-def test_slips_that_the_comments_speak_of():
-    """What a comment calls a repetition is one, and tables that agree elsewhere do agree."""
+def test_slips_that_the_notes_speak_of():
+    """What a note calls a repetition is one, and tables that agree elsewhere do agree."""
     feature, image = paper.TABLE_4["feature"], paper.TABLE_4["image"]
     assert feature["sft-teacher"][:2] == image["sft-teacher"][:2] == paper.TABLE_3["teacher"][2:]
     assert feature["student"][3] == feature["student"][1] != paper.TABLE_2["feature"]["student"][2]

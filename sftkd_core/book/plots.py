@@ -9,6 +9,8 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from string import Template
 from uuid import uuid4
 
 import matplotlib.pyplot as plt
@@ -103,7 +105,8 @@ def curves(
     """A column of training histories against the epoch, one line each."""
     figure, axis = plt.subplots(figsize=(6.5, 3.4))
     for name, history in histories.items():
-        axis.plot(history["epoch"], history[column], label=name, markevery=_every(len(history)))
+        every = max(1, len(history) // 12)
+        axis.plot(history["epoch"], history[column], label=name, markevery=every)
     axis.set_xlabel("epoch")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylabel(label or column.replace("_", " "))
@@ -186,41 +189,21 @@ def explore(draw: Callable[..., Figure], alt: str, **choices: Sequence) -> None:
 
 
 def _explorer(frames: list[str], alt: str, choices: Mapping[str, Sequence]) -> str:
-    identity = f"explore-{uuid4().hex[:12]}"
-    sliders = "".join(
-        f'<label style="display:flex;gap:.6em;align-items:center;max-width:32em">'
-        f'<span style="min-width:9em">{html.escape(_words(name))}</span>'
-        f'<input type="range" min="0" max="{len(values) - 1}" value="0" step="1" '
-        f"style=\"flex:1;min-width:6em\" data-values='{html.escape(json.dumps(_texts(values)))}' "
-        f'aria-label="{html.escape(_words(name))}">'
-        f'<output style="min-width:5em">{html.escape(_texts(values)[0])}</output></label>'
-        for name, values in choices.items()
-    )
-    script = """
-(function () {
-  const root = document.getElementById("IDENTITY");
-  const frames = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-  const image = root.querySelector("img");
-  const inputs = Array.from(root.querySelectorAll("input"));
-  function update() {
-    let index = 0;
-    inputs.forEach(function (input) {
-      const value = JSON.parse(input.dataset.values)[input.value];
-      index = index * (Number(input.max) + 1) + Number(input.value);
-      input.setAttribute("aria-valuetext", value);
-      input.parentElement.querySelector("output").textContent = value;
-    });
-    image.src = frames[index];
-  }
-  inputs.forEach(function (input) { input.addEventListener("input", update); });
-  update();
-})();
-""".replace("IDENTITY", identity)
-    return (
-        f'<div class="sftkd-explore" id="{identity}" role="group" aria-label="{html.escape(alt)}">'
-        f'<img alt="{html.escape(alt)}" src="{frames[0]}" style="max-width:100%">{sliders}'
-        f'<script type="application/json">{json.dumps(frames)}</script>'
-        f"<script>{script}</script></div>"
+    page = Template((resources.files(__package__) / "explore.html").read_text(encoding="utf-8"))
+    sliders = []
+    for name, values in choices.items():
+        label, texts = html.escape(_words(name)), _texts(values)
+        sliders.append(
+            f'<label><span>{label}</span><input type="range" min="0" max="{len(texts) - 1}" '
+            f'value="0" step="1" data-values="{html.escape(json.dumps(texts))}" '
+            f'aria-label="{label}"><output>{html.escape(texts[0])}</output></label>'
+        )
+    return page.substitute(
+        identity=f"explore-{uuid4().hex[:12]}",
+        alt=html.escape(alt),
+        first=frames[0],
+        frames=json.dumps(frames),
+        sliders="\n".join(sliders),
     )
 
 
@@ -308,7 +291,3 @@ def _arrow(axis, row: int, column: int, height: int) -> None:
     start = (column - height / 6, row - height / 6)
     look = {"arrowstyle": "->", "color": COLOURS[5], "linewidth": 1.5}
     axis.annotate("", (column, row), start, arrowprops=look)
-
-
-def _every(points: int) -> int:
-    return max(1, points // 12)
