@@ -5,7 +5,7 @@ a teacher trained alone, "sft" from a student-friendly one. None where the paper
 """
 
 # Table 1: (dataset, acceleration) -> row -> (std PSNR, std SSIM, sft PSNR, sft SSIM)
-TABLE_1 = {
+TABLE_1: dict[tuple[str | None, float], dict[str, tuple]] = {
     ("brain", 4): {
         "zero-filled": (31.38, 0.6651, None, None),
         "teacher": (40.05, 0.9785, 40.23, 0.9799),
