@@ -97,7 +97,7 @@ class StudentFriendlyTeacher(nn.Module):
                 branches = student_stage(branches, measurement)  # (k, b, c, h, w)
             state = teacher_stage(state, measurement)
         teacher_image = self.teacher.head(state, measurement)
-        return teacher_image, self.student.head(branches, measurement)
+        return teacher_image, self.student.head(branches, measurement)  # type: ignore[arg-type]
 
 
 def _checked_branches(branches: tuple[int, ...] | None, stages: int) -> tuple[int, ...]:
@@ -166,4 +166,4 @@ def loss(
         weight * term
         for weight, term in zip(weights, (teacher_term, student_term, imitation_term), strict=True)
     )
-    return Terms(teacher_term, student_term, imitation_term, total)
+    return Terms(teacher_term, student_term, imitation_term, total)  # type: ignore[arg-type]

@@ -233,7 +233,8 @@ def over_seeds(
     if not there:
         return None
     slices = evaluate(there, [a, b], factor)
-    return paired(*(slices[slices["name"] == name] for name in (a, b)), metric)
+    ours, theirs = (slices[slices["name"] == name] for name in (a, b))
+    return paired(ours, theirs, metric)
 
 
 def beside(
@@ -243,7 +244,7 @@ def beside(
 
     versus  names of the plan (a, b) and their paired difference ``a - b`` in PSNR
     """
-    rows = {}
+    rows: dict[str, metrics.Comparison | Verdict] = {}
     for (a, b), found in versus.items():
         rows[f"{a} − {b}"] = found
         seeds = over_seeds(setting, a, b)

@@ -22,7 +22,9 @@ def _in_tuples(value):
 
 
 _TABLES = json.loads((resources.files(__package__) / "paper.json").read_text(encoding="utf-8"))
-TABLE_1 = {  # (dataset, acceleration) -> row -> (std PSNR, std SSIM, sft PSNR, sft SSIM)
+TABLE_1: dict[
+    tuple[str | None, float], dict[str, tuple]
+] = {  # (dataset, acceleration) -> row -> (std PSNR, std SSIM, sft PSNR, sft SSIM)
     (data, int(rate)): rows
     for data, rates in _values("TABLE_1").items()
     for rate, rows in rates.items()

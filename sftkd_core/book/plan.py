@@ -6,6 +6,7 @@ experiments. The teachers of one are experiments of the plan themselves, trained
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sftkd_core import distillation
 from sftkd_core.data import Dataset
@@ -18,7 +19,8 @@ METHOD_NAMES = {
 }  # fmt: skip
 COMPRESSED = ("D4C5", "D2C5")  # students beside D3C5 (Table 8)
 RESOLUTION_METHODS = ("at", "fitnets", "cc", "pkt", "ft", "nst")  # Table 9
-SFT_VARIANTS = {  # name -> what it says, and the fields that differ from the paper's SFT training
+# name -> what it says, and the fields that differ from the paper's SFT training
+SFT_VARIANTS: dict[str, tuple[str, dict]] = {
     "no-imitation": ("no imitation term", {"sft_weights": (1.0, 1.0, 0.0)}),
     "strong-imitation": ("the imitation term four times", {"sft_weights": (1.0, 1.0, 4.0)}),
     "first-branch": ("one branch, behind stage 1", {"branches": (1,)}),
@@ -86,7 +88,15 @@ def experiment(basis: Basis, name: str) -> Experiment:
 
 
 def _entries(basis: Basis) -> Named:
-    parts = (_spine, _methods, _compression, _unet, _residual, _pretraining, _variants)
+    parts: tuple[Callable[[Basis], Named], ...] = (
+        _spine,
+        _methods,
+        _compression,
+        _unet,
+        _residual,
+        _pretraining,
+        _variants,
+    )
     parts += (_rivals, _phase, _resolution)
     return {name: entry for part in parts for name, entry in part(basis).items()}
 
@@ -320,7 +330,7 @@ def _resolution(basis: Basis) -> Named:
             ("sft-kd", "from SFT by", (joint, joint)),
         ):
             what = f"super-resolution: VDSR-4 distilled {of} {METHOD_NAMES[method]}"
-            own[f"sr-{name}-{method}"] = (what, lambda m=method, p=pair: distilled(m, *p))
+            own[f"sr-{name}-{method}"] = (what, partial(distilled, method, *pair))
     return own | {
         "sr-student-long": (
             "control: VDSR-4 alone, the steps of both phases", _alone(student, common, 2),

@@ -108,7 +108,7 @@ def curves(
         every = max(1, len(history) // 12)
         axis.plot(history["epoch"], history[column], label=name, markevery=every)
     axis.set_xlabel("epoch")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.set_ylabel(label or column.replace("_", " "))
     axis.legend(frameon=False)
     return figure
@@ -145,7 +145,7 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
         colour, marker = COLOURS[seeds], MARKERS[seeds]
         if np.isfinite(found.low):
             axis.plot([found.low, found.high], [row, row], color=colour, marker="|")
-        face = colour if seeds and found.clear else "white"
+        face = colour if isinstance(found, Verdict) and found.clear else "white"
         axis.plot(found.mean, row, marker, color=colour, markerfacecolor=face, markersize=7)
     axis.axvline(0, color="0.5", linewidth=1, marker="")
     axis.set_yticks(range(len(comparisons)), list(comparisons))
@@ -154,7 +154,7 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
     notes = {False: "circles: bars over the subjects of one training"}
     notes[True] = "squares: bars over seeds; filled: without zero"
     axis.set_xlabel("\n".join([label, *(notes[kind] for kind in sorted(kinds))]))
-    axis.xaxis.get_major_locator().set_params(nbins=6)  # long small numbers do not overlap
+    axis.locator_params(axis="x", nbins=6)  # long small numbers do not overlap
     return figure
 
 
@@ -270,8 +270,8 @@ def _plane(image) -> np.ndarray:
 def _caption(name: str, array: np.ndarray, truth: np.ndarray | None) -> str:
     if truth is None or array is truth or np.array_equal(array, truth):
         return name
-    pair = [torch.from_numpy(np.ascontiguousarray(x))[None, None] for x in (array, truth)]
-    psnr, ssim = metrics.psnr(*pair).item(), metrics.ssim(*pair).item()
+    image, target = (torch.from_numpy(np.ascontiguousarray(x))[None, None] for x in (array, truth))
+    psnr, ssim = metrics.psnr(image, target).item(), metrics.ssim(image, target).item()
     return f"{name}\n{psnr:.2f} dB, {ssim:.3f}"
 
 

@@ -103,7 +103,7 @@ class Setting:
         object.__setattr__(self, "data", _place(self.data))
         pick_device(self.device)
         Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
-        self.sampling.mask(self.dataset.size)
+        self.sampling.mask(self.dataset.size or PROFILES[self.profile].size)
 
     @property
     def is_volume(self) -> bool:
@@ -294,7 +294,9 @@ class Setting:
         sampling  how the test set is measured; default: as the network was trained
         """
         if name == "zero-filled":
-            weights, own, parts, structure = {}, self.sampling, (), ""
+            weights, own = {}, self.sampling
+            parts: tuple[type, ...] = ()
+            structure = ""
         else:
             experiment = self.experiment(name)
             weights = experiments.run(experiment, self.device).model.state_dict()

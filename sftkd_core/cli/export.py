@@ -81,7 +81,9 @@ class Exportable(nn.Module):
 
     def forward(self, zero_filled: Tensor, aliased: Tensor, projector: Tensor) -> Tensor:
         """See the module's docstring."""
-        return self.network(Measurement(None, None, zero_filled, aliased, projector))
+        # what else a measurement holds is of no use to these networks: one that asks for it fails
+        measurement = Measurement(None, None, zero_filled, aliased, projector)  # type: ignore[arg-type]
+        return self.network(measurement)
 
 
 def inputs_of(measurement: Measurement) -> dict[str, Tensor]:
@@ -113,6 +115,7 @@ def onnx_payload(model: nn.Module, measurement: Measurement) -> bytes:
                 f"{tuple(measurement.zero_filled.shape[2:])} ({type(error).__name__}); another "
                 "--size, or a newer torch, may help"
             ) from None
+    assert program is not None  # which an export by dynamo gives
     return program.model_proto.SerializeToString()
 
 

@@ -130,7 +130,8 @@ def _from_entry(name: str, setting: Setting) -> Trained:
             f"entry {name} does not fit this version of the library ({type(error).__name__}); "
             "train it again"
         ) from None
-    model.to(pick_device(setting.device), memory_format=torch.channels_last).eval()
+    device = pick_device(setting.device)
+    model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return Trained(name, model, sampling, acceleration, size)
 
 
@@ -142,8 +143,8 @@ def _as_learnt(sampling: Sampling, described: dict) -> Sampling:
 
 def _own(weights: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
     """Those of the network that reconstructs: beside it a teacher's branches or a distiller."""
-    prefix = {"sft": "teacher.", "distil": "student.", "adversarial": "generator."}
-    prefix = prefix.get(objective, "")
+    prefixes = {"sft": "teacher.", "distil": "student.", "adversarial": "generator."}
+    prefix = prefixes.get(objective, "")
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     return own or weights  # distilled students were once stored alone
 

@@ -39,7 +39,7 @@ def released_distance(
     which slice of the batch is the most active there. With one slice it is 0 whatever happens.
     """
     pair = (normalize(x, dim=0) for x in (student_activity, teacher_activity))
-    return torch.nn.functional.l1_loss(*pair)
+    return torch.nn.functional.l1_loss(*pair)  # type: ignore[arg-type]
 
 
 ROWS = {

@@ -20,7 +20,7 @@ def cosines(
     if rows is columns:
         lengths = products.diagonal().clamp(min=TINY).sqrt()
         return products / (lengths[:, None] * lengths)
-    lengths = (slice_products(x, x).diagonal().clamp(min=TINY).sqrt() for x in (rows, columns))
+    lengths = (slice_products(x, x).diagonal().clamp(min=TINY).sqrt() for x in (rows, columns))  # type: ignore[assignment]
     row_lengths, column_lengths = lengths
     return products / (row_lengths[:, None] * column_lengths)
 
@@ -31,7 +31,7 @@ def rbf_correlation(cosine: Float[Tensor, "m n"]) -> Float[Tensor, "m n"]:
     ``exp(-gamma |u - v|^2) = exp(-2 gamma) * sum_p (2 gamma)^p / p! (u.v)^p``, here up to p = 2.
     """
     terms = ((2 * GAMMA) ** p / factorial(p) * cosine**p for p in range(ORDER + 1))
-    return exp(-2 * GAMMA) * sum(terms)
+    return exp(-2 * GAMMA) * sum(terms)  # type: ignore[return-value]
 
 
 def correlation_distance(

@@ -76,7 +76,7 @@ class Method:
         _check_number(student, teacher)
         with full_precision(student[0]):
             total = sum(self.distance(s, t) for s, t in zip(student, teacher, strict=True))
-        return total / len(student) if self.mean else total
+        return total / len(student) if self.mean else total  # type: ignore[return-value]
 
     def loss(self, student_features, teacher_features, student_parts=None, teacher_parts=None):
         """The KD loss of tapped features: a scalar tensor.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.distillation.method import Group, Method, apply_parts, resize, tap
 from sftkd_core.distillation.products import full_precision
+from sftkd_core.models import Staged
 from sftkd_core.system import Float, autocast
 
 
@@ -23,7 +24,7 @@ class Distiller(nn.Module):
     methods have none.
     """
 
-    def __init__(self, student: nn.Module, parts: Sequence[nn.Module] = ()):
+    def __init__(self, student: Staged, parts: Sequence[nn.Module] = ()):
         super().__init__()
         self.student, self.parts = student, nn.ModuleList(parts)
 
@@ -38,7 +39,7 @@ class Distiller(nn.Module):
 
 
 def parts(
-    method: Method, student: nn.Module, teacher: nn.Module, seed: int = 0
+    method: Method, student: Staged, teacher: Staged, seed: int = 0
 ) -> tuple[list[nn.Module], list[nn.Module]]:
     """New learnt parts of a method: for the student's tapped layers, for the teacher's.
 
@@ -56,13 +57,13 @@ def parts(
     return student_parts, teacher_parts
 
 
-def common_sizes(method: Method, student: nn.Module, teacher: nn.Module, shape: tuple[int, int]):
+def common_sizes(method: Method, student: Staged, teacher: Staged, shape: Sequence[int]):
     """At which (h, w) the layers of two networks are compared, for images of this shape."""
     return method.sizes(probe(method, student, shape), probe(method, teacher, shape))
 
 
 @torch.no_grad()
-def probe(method: Method, network: nn.Module, shape: tuple[int, int] = (32, 32)) -> list[Group]:
+def probe(method: Method, network: Staged, shape: Sequence[int] = (32, 32)) -> list[Group]:
     """The tapped layers of a network for an empty slice, to see their channels and sizes."""
     device = next(network.parameters()).device
     measurement = measure(torch.zeros(1, 1, *shape), torch.ones(shape[0], dtype=torch.bool).numpy())
@@ -74,7 +75,7 @@ def probe(method: Method, network: nn.Module, shape: tuple[int, int] = (32, 32))
 
 
 def teacher_layers(
-    teacher: nn.Module, parts: Sequence[nn.Module], measurement: Measurement, method: Method, sizes
+    teacher: Staged, parts: Sequence[nn.Module], measurement: Measurement, method: Method, sizes
 ) -> list[Group]:
     """The frozen teacher's tapped layers, after its own parts, at the size of comparison."""
     _, features = teacher.features(measurement)
@@ -107,7 +108,7 @@ class Memory:
 
 @torch.no_grad()
 def remember(
-    teacher: nn.Module,
+    teacher: Staged,
     measurement: Measurement,
     method: Method,
     teacher_parts: Sequence[nn.Module] = (),

@@ -219,7 +219,7 @@ class Experiment:
     @property
     def row(self) -> distillation.Method:
         """ "distil", "paraphrase": the method, its variant, its taps."""
-        return distillation.method(self.method, self.variant, self.taps)
+        return distillation.method(self.method, self.variant, self.taps)  # type: ignore[arg-type]
 
     @property
     def paraphraser(self) -> "Experiment | None":
@@ -229,7 +229,7 @@ class Experiment:
         quarter = replace(self.schedule, epochs=max(1, self.schedule.epochs // 4))
         return type(self)(  # not by name: what else an experiment can do decides nothing here
             "paraphrase",
-            self.teacher.model,
+            self.teacher.model,  # type: ignore[union-attr]
             self.data,
             self.sampling,
             quarter,
@@ -262,7 +262,7 @@ class Experiment:
         return replace(
             self,
             schedule=replace(self.schedule, epochs=factor * self.schedule.epochs),
-            **{role: e.lengthened(factor) for role, e in earlier.items() if e},
+            **{role: e.lengthened(factor) for role, e in earlier.items() if e},  # type: ignore[arg-type]
         )
 
     @property
@@ -312,7 +312,7 @@ class Experiment:
     def name(self) -> str:
         """A readable name with the key: the folder in the store."""
         kind = f"{self.model}-{self.student}-sft" if self.student else self.model
-        if self.method:
+        if self.method and self.teacher:
             origin = "sft" if self.teacher.student else self.teacher.model
             variant = "" if self.variant == "paper" else f"-{self.variant}"
             kind += f"-{self.method}{variant}-from-{origin}"

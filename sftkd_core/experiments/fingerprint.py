@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any
 
 PLUMBING = ("system",)  # rooms in which nothing is learnt
 
@@ -22,7 +23,7 @@ _PACKAGE = __name__.partition(".")[0]
 # the source as it is when the library is imported: what is edited later is not what runs
 _IMPORTED = {
     path: path.read_text(encoding="utf-8")
-    for path in Path(sys.modules[_PACKAGE].__file__).parent.rglob("*.py")
+    for path in Path(str(sys.modules[_PACKAGE].__file__)).parent.rglob("*.py")
 }
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -80,7 +81,7 @@ def _parsed(path: Path) -> ast.Module:
 
 def _node_of(thing) -> ast.AST:
     """Where a function or class is defined, in the source as imported."""
-    node = _parsed(Path(sys.modules[thing.__module__].__file__))
+    node: Any = _parsed(Path(str(sys.modules[thing.__module__].__file__)))
     for name in thing.__qualname__.split("."):
         node = next(n for n in node.body if getattr(n, "name", None) == name)
     return node

@@ -4,8 +4,9 @@ A *loss* is a function ``(network, indices of slices) -> scalar`` and a *validat
 ``network -> {"loss": ..., "psnr": ...}``, for the loop in ``training.fit``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 from sftkd_core import models, sft
 from sftkd_core.consistency import Measurement
 from sftkd_core.distillation import Distiller, Memory, Method, tap
+from sftkd_core.distillation.factors import Paraphraser
 from sftkd_core.distillation.method import resize
 from sftkd_core.sft import Norm, l1
 from sftkd_core.system import InputError, autocast
 
-Loss = Callable[[nn.Module, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]  # (a network of its kind, indices of slices) -> scalar
 Validation = Callable[[nn.Module], dict[str, float]]
 
 
@@ -168,12 +170,12 @@ def _image_and_kd(network, examples, memory, method, indices) -> tuple[Tensor, T
 def paraphrase(train: Examples, teacher: models.Staged, method: Method) -> Loss:
     """The paraphrasers of a frozen teacher's tapped layers learn to give them back (FT)."""
 
-    def loss(network: nn.ModuleList, indices: Tensor) -> Tensor:
+    def loss(network: Iterable[Paraphraser], indices: Tensor) -> Tensor:
         with torch.no_grad():
             _, features = teacher.features(train.measurement[indices])
         layers = [layer for group in tap(features, method.taps) for layer in group]
         pairs = zip(network, layers, strict=True)
-        return sum((part.reconstruct(x).float() - x.float()).square().mean() for part, x in pairs)
+        return sum((part.reconstruct(x).float() - x.float()).square().mean() for part, x in pairs)  # type: ignore[return-value]
 
     return loss
 

@@ -7,6 +7,7 @@ is trained here.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +89,7 @@ def _student_friendly(experiment, network, train, validation, teacher, paraphras
     return Task(student_friendly(train, *terms), validate_joint(validation, *terms))
 
 
-def _beside_teacher(experiment) -> tuple[nn.Module, list[nn.Module], list[nn.Module]]:
+def _beside_teacher(experiment) -> tuple[models.Staged, list[nn.Module], list[nn.Module]]:
     """The student, and the learnt parts of the method for its layers and for the teacher's."""
     student = models.build(experiment.model, experiment.seed)
     teacher = models.build(experiment.teacher.model, experiment.seed)  # only its shapes count
@@ -243,6 +244,6 @@ def examples(experiment, split: str, device: torch.device) -> Examples:
     return Examples(experiment.sampling.measure(images, split).to(device), images.to(device))
 
 
-def part_of(network: nn.Module, name: str) -> nn.Module:
+def part_of(network: nn.Module, name: str) -> Any:
     """A part of what is trained; "" is all of it."""
     return getattr(network, name) if name else network

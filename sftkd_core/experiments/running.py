@@ -80,7 +80,8 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
             "other weights; it is taken for absent"
         )
         return None
-    network.to(pick_device(device), memory_format=torch.channels_last).eval()
+    place = pick_device(device)
+    network.to(place, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     history = pd.DataFrame(record["history"])
     return Result(experiment, network, history, record["provenance"], record["code"])
 
@@ -107,12 +108,11 @@ def run(experiment: Experiment, device: str = "auto", quiet: bool = False) -> Re
         known = earlier[initial.key]
         blank = known.network if known else objectives.network(initial)
         start(network, experiment, blank)
-    for e in experiment.earlier:
-        earlier[e.key] = earlier[e.key] or run(e, device, quiet)
+    ready = {e.key: earlier[e.key] or run(e, device, quiet) for e in experiment.earlier}
     with system.lock(store.folder(experiment.name)):
         if store.is_there(experiment.name):  # another process has trained it meanwhile
             result = find(experiment, device)
-        return result or _train(experiment, network, earlier, device, quiet)
+        return result or _train(experiment, network, ready, device, quiet)
 
 
 def _train(experiment, network, earlier: dict[str, Result], device_name: str, quiet: bool):
@@ -163,7 +163,9 @@ def _frozen(experiment, earlier: dict[str, Result]) -> tuple[nn.Module | None, l
     teacher = earlier[experiment.teacher.key].model.requires_grad_(False)
     if experiment.paraphraser is None:
         return teacher, []
-    return teacher, list(earlier[experiment.paraphraser.key].network.requires_grad_(False))
+    paraphrasers = earlier[experiment.paraphraser.key].network.requires_grad_(False)
+    assert isinstance(paraphrasers, nn.ModuleList)
+    return teacher, list(paraphrasers)
 
 
 def _continue_or_restart(place: Path, code: str, precision: str) -> str:
@@ -232,7 +234,7 @@ def run_all(
 
 def cost(experiment: Experiment) -> float:
     """Multiply-adds times epochs: about proportional to the time of a training on given data."""
-    total = _multiply_adds(experiment.model)
+    total: float = _multiply_adds(experiment.model)
     if experiment.student:
         stages = len(models.build(experiment.student, 0).stages)
         branches = experiment.branches or range(1, stages)

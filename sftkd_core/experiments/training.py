@@ -84,7 +84,7 @@ def fit(
     """
     keep_freed_memory()
     device = next(network.parameters()).device
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.rate)
     checkpoint = folder / "checkpoint.safetensors"
     best, history = _resume(checkpoint, network, optimiser)
@@ -120,7 +120,7 @@ def fit(
         system.write_bytes(folder / "log.jsonl", _jsonl(history))
         if line is not None:
             line.show_epoch(history, schedule.epochs)
-    network.load_state_dict(best)
+    network.load_state_dict(best)  # type: ignore[arg-type]
     network.eval()
     return history
 
@@ -162,7 +162,7 @@ def _resume(path: Path, network, optimiser) -> tuple[dict | None, list[dict]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             history = json.loads(file.metadata()["history"])
-        parts = {"network": {}, "best": {}, "adam": {}}
+        parts = {"network": {}, "best": {}, "adam": {}}  # type: ignore[var-annotated]
         for name, value in tensors.items():
             part, key = name.split(".", 1)
             parts[part][key] = value

@@ -39,7 +39,7 @@ class CascadeStage(nn.Module):
         for index, convolution in enumerate(self.convolutions):
             # what nobody keeps is overwritten: a convolution's output is not needed again
             active = relu(hidden, inplace=keep is None) if index else hidden
-            hidden = convolve(convolution, active)
+            hidden = convolve(convolution, active)  # type: ignore[arg-type]
             if keep is not None:
                 keep.append(hidden)
         return data_consistency(hidden.view(image.shape), measurement, self.lam, self.form)
@@ -86,7 +86,7 @@ class PaddedStage(CascadeStage):
         """As ``CascadeStage``; ``keep`` collects outputs of the padded size."""
         hidden = pad(image.flatten(0, -4), (MARGIN,) * 4)
         for index, convolution in enumerate(self.convolutions):
-            hidden = convolve(convolution, hidden.relu() if index else hidden)
+            hidden = convolve(convolution, hidden.relu() if index else hidden)  # type: ignore[arg-type]
             if keep is not None:
                 keep.append(hidden)
         inner = hidden[..., MARGIN:-MARGIN, MARGIN:-MARGIN].reshape(image.shape)

@@ -34,9 +34,9 @@ class DAGAN(UNet):
     def __init__(self, channels: int = 32, pools: int = 4):
         super().__init__(channels, pools)
         self.channels = channels
-        last = self.stages[0].last[-1]
-        nn.init.constant_(last.weight, 0.1)
-        nn.init.zeros_(last.bias)
+        last = self.stages[0].last[-1]  # type: ignore[index]
+        nn.init.constant_(last.weight, 0.1)  # type: ignore[union-attr]
+        nn.init.zeros_(last.bias)  # type: ignore[union-attr]
 
     def head(
         self, state: Float[Tensor, "*branches b 1 h w"], measurement: Measurement

@@ -34,7 +34,7 @@ class ContextBlock(nn.Module):
 
     def weights(self, measurement: Measurement) -> list[Tensor]:
         """The weights (after, before, 3, 3) of each convolution for this measurement."""
-        rate = acceleration(measurement).to(self.predictors[0].weight.dtype)
+        rate = acceleration(measurement).to(self.predictors[0].weight.dtype)  # type: ignore[arg-type]
         fixed = rate.new_tensor(self.context)
         context = torch.cat([rate.reshape(1), fixed]).unsqueeze(0)  # (1, 3)
         return [

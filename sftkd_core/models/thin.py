@@ -22,7 +22,7 @@ def convolve(layer: nn.Conv2d, features: Float[Tensor, "b c h w"]) -> Float[Tens
     thin = layer.out_channels == 1 and layer.in_channels > 1
     if not (half and thin and features.device.type == "cpu" and features.dtype != torch.float64):
         return layer(features)
-    return _ToOne.apply(*(x.to(torch.bfloat16) for x in (features, layer.weight, layer.bias)))
+    return _ToOne.apply(*(x.to(torch.bfloat16) for x in (features, layer.weight, layer.bias)))  # type: ignore[union-attr]
 
 
 class _ToOne(torch.autograd.Function):
