@@ -9,6 +9,7 @@ import pytest
 
 from sftkd_core.__main__ import main
 from sftkd_core.book.setting import Setting
+from sftkd_core.data import SPLITS, Dataset, prepared
 
 y, x = np.mgrid[-1:1:64j, -1:1:64j]
 HEAD = (
@@ -226,3 +227,128 @@ def test_options_without_effect_are_errors_before_anything_is_trained(options, m
 def test_an_order_of_images_is_an_error(run):
     nibabel.save(nibabel.Nifti1Image(VOLUME.transpose(2, 1, 0), np.eye(4)), "v.nii")
     assert "leave --order out" in run("reconstruct", "v.nii", "o.nii", "--order", "centre")
+
+
+# ---- F6, F10: planes
+
+
+CORONAL = np.array([[1.4, 0, 0, 0], [0, 0, 8, 0], [0, -1.4, 0, 0], [0, 0, 0, 1.0]])
+
+
+def coronal(path, slices=20):
+    nibabel.save(
+        nibabel.Nifti1Image(np.repeat(HEAD[:, :, None], slices, 2).astype("i2"), CORONAL), path
+    )
+    return path
+
+
+@pytest.mark.parametrize("slices", [10, 20])
+def test_thick_slices_are_cut_as_they_were_acquired(slices, run):
+    coronal("cor.nii", slices)
+    printed = run("reconstruct", "cor.nii", "o.nii", "--acceleration", "1")
+    assert f"{slices} coronal slices; 64 x 64 pixels" in printed
+    np.testing.assert_array_equal(
+        nibabel.load("o.nii").get_fdata(), nibabel.load("cor.nii").get_fdata()
+    )
+    assert "coronal" not in run("reconstruct", "cor.nii", "o.nii", "--plane", "sagittal")
+
+
+def test_the_header_s_slice_direction_is_followed(run):
+    image = nibabel.Nifti1Image(VOLUME.repeat(5, 0).astype("f4"), np.eye(4))
+    image.header.set_dim_info(slice=0)
+    nibabel.save(image, "v.nii")
+    assert "20 sagittal slices; 64 x 64" in run("reconstruct", "v.nii", "o.nii")
+    assert "64 axial slices; 64 x 20" in run("reconstruct", "v.nii", "o.nii", "--plane", "axial")
+    np.save("v.npy", VOLUME)
+    printed = run("reconstruct", "v.npy", "o.npy", "--plane", "coronal")
+    assert "leave --plane coronal out" in printed
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 1), (64, 1, 64), (64, 64)])
+def test_one_slice_is_enough(shape, run):
+    nibabel.save(nibabel.Nifti1Image(HEAD.reshape(shape).astype("f4"), np.eye(4)), "one.nii")
+    printed = run("reconstruct", "one.nii", "o.nii", "--panel", "p.png", "--acceleration", "1")
+    assert "64 x 64 pixels" in printed
+    assert nibabel.load("o.nii").shape == shape
+    assert error_of(nibabel.load("o.nii").get_fdata(), HEAD.reshape(shape)) < 1e-5
+    assert "student" in run("evaluate", "--data", "one.nii")
+
+
+def test_planes_are_prepared_as_they_were_acquired_or_as_asked(run, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for number in range(3):
+        coronal(f"raw/{number}.nii", 18 + number)
+    run("prepare", "nifti", "raw", "--output", "out")
+    shapes = {np.load(path).shape[1:] for path in (tmp_path / "out").glob("*.npy")}
+    assert shapes == {(64, 64)}
+    run("prepare", "nifti", "raw", "--output", "other", "--plane", "sagittal")
+    shapes = {np.load(path).shape[1:] for path in (tmp_path / "other").glob("*.npy")}
+    assert shapes == {(64, 18), (64, 19), (64, 20)}
+    assert "has planes of its own" in run("prepare", "acdc", "raw", "--plane", "axial")
+
+
+# ---- F4: one person, one split
+
+
+def bids(folder, people=4):
+    for person in range(1, people + 1):
+        for session in (1, 2):
+            place = folder / f"sub-{person}/ses-{session}/anat"
+            place.mkdir(parents=True)
+            name = f"sub-{person}_ses-{session}_T1w"
+            image = nibabel.Nifti1Image((VOLUME.T * person).astype("f4"), np.eye(4))
+            nibabel.save(image, place / f"{name}.nii.gz")
+            nibabel.save(image, place / f"{name}_dseg.nii.gz")
+            (folder / "derivatives").mkdir(exist_ok=True)
+            nibabel.save(image, folder / "derivatives" / f"{name}.nii.gz")
+    return folder
+
+
+def splits_of(pairs):
+    """The splits that each person is in."""
+    found = {}
+    for subject, split in pairs:
+        found.setdefault(subject[: len("sub-1")], set()).add(split)
+    return found
+
+
+def test_a_person_of_several_sessions_is_in_one_split(run, tmp_path):
+    bids(tmp_path / "bids")
+    printed = run("prepare", "nifti", "bids", "--output", "out")
+    assert "8 subjects of nifti" in printed
+    assert "of 4 people, each in one split" in printed
+    assert "_dseg.nii.gz: named as a segmentation or mask" in printed
+    assert "8 files in derivatives/: computed from scans" in printed
+    entries = prepared.read_manifest("out")["subjects"]
+    assert len(entries) == 8
+    pairs = splits_of((e["subject"], e["split"]) for e in entries)
+    assert all(len(splits) == 1 for splits in pairs.values())
+    assert set().union(*pairs.values()) == {"train", "validation", "test"}
+
+
+def test_a_folder_to_train_on_keeps_persons_apart_and_skips_what_is_damaged(tmp_path):
+    bids(tmp_path / "bids", 5)
+    damaged = tmp_path / "bids/sub-3/ses-2/anat/sub-3_ses-2_T1w.nii.gz"
+    damaged.write_bytes(damaged.read_bytes()[:2000])
+    dataset = Dataset(str(tmp_path / "bids"), 64, 4, 99, 99, 99)
+    assert "10 volumes of 5 people" in dataset.describe()
+    with pytest.warns(UserWarning, match=r"skipped sub-3-ses-2-anat-sub-3_ses-2_T1w: .*unpack"):
+        pairs = [(s, split) for split in SPLITS for s in dataset.load(split).subjects]
+    assert len({subject for subject, _ in pairs}) == 9
+    assert all(len(splits) == 1 for splits in splits_of(pairs).values())
+
+
+# ---- F8: links
+
+
+def test_links_that_are_not_followed_are_named(run, tmp_path):
+    bids(tmp_path / "bids", 2)
+    (tmp_path / "lk/s1").mkdir(parents=True)
+    (tmp_path / "lk/s1/a.nii.gz").symlink_to("/gone/a.nii.gz")
+    (tmp_path / "lk/s2").symlink_to(tmp_path / "bids/sub-1")
+    printed = run("prepare", "nifti", "lk", "--output", "out")
+    assert "s1/a.nii.gz: a link whose file is not here; fetch it (datalad get)" in printed
+    bids(tmp_path / "lk/all", 2)
+    printed = run("prepare", "nifti", "lk", "--output", "out")
+    assert "skipped s1/a.nii.gz: a link whose file is not here" in printed
+    assert "skipped s2: a linked folder; pass it itself" in printed

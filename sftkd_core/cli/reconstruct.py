@@ -47,7 +47,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     setting = setting_of(options)
     model = "student" if options.model is None else options.model
     _check_pattern(model, check_model(setting, model))
-    scan = open_scan(source, options.dataset, options.order)
+    scan = open_scan(source, options.dataset, options.order, options.plane)
     mask, note = _mask(scan, setting, options.mask, options.order)
     _check_acceleration(scan, mask, options)
     print(f"{source}: {scan.note}{note}; {scan.height} x {scan.width} pixels", flush=True)
@@ -59,7 +59,7 @@ def reconstruct(options: argparse.Namespace) -> None:
         )
     trained = find_or_train(setting, model)
     _warn_of_acceleration(trained, mask)
-    panel = Panel(scan.count, scan.aspect) if panel_path else None
+    panel = Panel(scan.count, scan.aspect, scan.plane) if panel_path else None
     report = _run(scan, mask, trained, panel)
     payloads = {output: scan.payload(output)}
     if panel_path:
