@@ -1,6 +1,7 @@
 """The command line: ``python -m sftkd_core COMMAND``; see ``--help``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -30,9 +31,15 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 on success, 2 with one line on standard error for a wrong input."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the console cannot spell is no failure
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
         options.command(options)
+    except BrokenPipeError:  # who read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (InputError, OSError) as error:  # an OSError is a disk or a permission
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -33,7 +33,7 @@ from sftkd_core.data.formats import BATCH, Scan, check_input, check_output, open
 from sftkd_core.data.formats.kspace import remove_phase, unshifted
 from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.models.cascade import ComplexCascade
-from sftkd_core.system import InputError, Line, describe
+from sftkd_core.system import InputError, Line, counted, describe
 
 PHASE = 0.03  # of the central energy; what a network of real images can lose
 
@@ -95,10 +95,10 @@ class Report:
     def show(self, scan: Scan, mask: np.ndarray, trained: Trained) -> None:
         """Print it."""
         lines = f"{mask.sum()} of {len(mask)} lines each"
-        if scan.measured is None:
-            print(f"{self.slices} slices, measured again with {lines}; each over its maximum")
-        else:
-            print(f"{self.slices} slices, as measured {lines}; each over its zero-filled maximum")
+        how, over = f"measured again with {lines}", "its maximum"
+        if scan.measured is not None:
+            how, over = f"as measured {lines}", "its zero-filled maximum"
+        print(f"{counted(self.slices, 'slice')}, {how}; each over {over}")
         if scan.has_phase and scan.measured is None:
             print("phase: left out; the magnitude is what is measured again and reconstructed")
         elif self.energy:
@@ -152,7 +152,7 @@ def _run(scan: Scan, mask: np.ndarray, trained: Trained, panel: Panel | None) ->
         scan.put(first + kept, image)
         report.slices += len(kept)
     report.seconds = time.perf_counter() - started
-    line.close(f"{report.slices} slices in {report.seconds:.1f} s")
+    line.close(f"{counted(report.slices, 'slice')} in {report.seconds:.1f} s")
     return report
 
 

@@ -9,13 +9,14 @@ import io
 import math
 import mmap
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from sftkd_core import system
 from sftkd_core.data.formats import files
 from sftkd_core.data.formats.scan import Scan, as_dtype, check_size
 from sftkd_core.data.slices import scale_slices
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, counted
 
 NIFTI, FREESURFER = (".nii", ".nii.gz"), (".mgz", ".mgh")
 # towards the feet, to the back, to the right: how rows and columns of an upright slice run, and
@@ -114,7 +115,8 @@ def open_volume(path: Path, plane: str = "auto") -> VolumeScan:
     count, height, width = planes.shape
     codes = "".join(nibabel.aff2axcodes(stored.affine))
     kind = "FreeSurfer" if stored.kind is nibabel.MGHImage else "NIfTI"
-    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {count} {cut.plane} slices"
+    slices = counted(count, f"{cut.plane} slice")
+    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {slices}"
     scan = VolumeScan(
         path=path, count=count, height=height, width=width, note=note,
         aspect=cut.aspect, plane=cut.plane, stored=stored, planes=planes,
@@ -247,8 +249,7 @@ def _stored(path: Path) -> _Stored:
         raise InputError(f"{path} cannot be read as a volume; convert it to .nii or .nii.gz first")
     content = files.contents(path)
     try:
-        with warnings.catch_warnings(), LoggingOutputSuppressor():
-            warnings.simplefilter("ignore")
+        with _silent():
             kind, header = _header(content, files.ending(path) in FREESURFER)
             shape = tuple(int(extent) for extent in header.get_data_shape())
             dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
@@ -260,6 +261,7 @@ def _stored(path: Path) -> _Stored:
             f"{path} cannot be read as a volume ({files.first_line(error)}); it may be truncated "
             "or another format"
         ) from None
+    _check_intent(header, path)
     if len([n for n in shape[:3] if n != 1]) < 2 or any(extent != 1 for extent in shape[3:]):
         raise InputError(
             f"{path} has shape {shape}; pass one volume of three dimensions, or one slice "
@@ -278,6 +280,28 @@ def _stored(path: Path) -> _Stored:
         )
     values = np.ndarray(shape, dtype, content, offset, order="F")
     return _Stored(kind, header, affine, values, slope or 1.0, intercept if slope else 0.0)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep nibabel from telling on standard error what it finds odd in a header."""
+    logger = nibabel.imageglobals.logger
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+def _check_intent(header, path: Path) -> None:
+    """Raise ``InputError`` for what a header says is no image of intensities."""
+    intent = int(header["intent_code"]) if isinstance(header, nibabel.Nifti1Header) else 0
+    if 3000 <= intent < 3100:
+        raise InputError(f"{path} is a CIFTI file, of a brain's surface; pass a volume")
+    if intent == 1002:
+        raise InputError(f"{path} holds labels (intent code 1002); pass a magnitude image")
 
 
 def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, object]:
