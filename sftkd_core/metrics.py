@@ -57,7 +57,7 @@ def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Sco
     Sample covariances, K1 = 0.01, K2 = 0.03: the defaults of scikit-image.
     """
     image, target = _pair(image, target, data_range, reduction)
-    window = 7
+    window = SMALLEST["ssim"]
     if min(image.shape[-2:]) < window:
         raise InputError(f"images of {tuple(image.shape[-2:])} are too small for SSIM: 7x7 windows")
     products = torch.cat([image, target, image * image, target * target, image * target], dim=1)
@@ -93,7 +93,7 @@ def vif(image, target, data_range: float = 1.0, reduction: str = "mean") -> Scor
     value degenerates to a ratio of contrasts. Needs at least 41 x 41 pixels.
     """
     pair = _pair(image, target, data_range, reduction)
-    if min(pair[0].shape[-2:]) < 41:
+    if min(pair[0].shape[-2:]) < SMALLEST["vif"]:
         shape = tuple(pair[0].shape[-2:])
         raise InputError(f"images of {shape} are too small for VIF: 41x41 pixels")
     # a few slices at a time: windows of 17 x 17 in float64 take much memory
@@ -130,6 +130,7 @@ def _information(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 METRICS = {"psnr": psnr, "ssim": ssim, "mse": mse, "nmse": nmse, "hfn": hfn, "vif": vif}
+SMALLEST = {"ssim": 7, "vif": 41}  # pixels a side; smaller images have NaN in tables
 HIGHER_IS_BETTER = {name: name in ("psnr", "ssim", "vif") for name in METRICS}
 
 
@@ -138,14 +139,15 @@ def table(
 ) -> pd.DataFrame:
     """Every metric of every slice: columns subject, slice (its index), psnr, ssim, mse, ...
 
+    NaN where slices are smaller than ``SMALLEST``.
+
     images, targets  (n, 1, h, w); subjects  n names (default: all one subject)
     """
     names = ["volume"] * len(targets) if subjects is None else list(subjects)
     if len(names) != len(targets):
         raise InputError(f"{len(names)} subject names for {len(targets)} slices; pass one a slice")
     columns = {
-        name: metric(images, targets, data_range, "slice").cpu().numpy()
-        for name, metric in METRICS.items()
+        name: _or_nan(name, images, targets, data_range, "slice").cpu().numpy() for name in METRICS
     }
     return pd.DataFrame({"subject": names, "slice": np.arange(len(names)), **columns})
 
@@ -156,9 +158,16 @@ def by_volume(images, targets, subjects: Sequence[str], data_range: float = 1.0)
     for subject in dict.fromkeys(subjects):
         index = torch.tensor([i for i, name in enumerate(subjects) if name == subject])
         pair = images[index], targets[index]
-        values = {n: metric(*pair, data_range, "volume").item() for n, metric in METRICS.items()}
+        values = {name: _or_nan(name, *pair, data_range, "volume").item() for name in METRICS}
         rows.append({"subject": subject, "slices": len(index), **values})
     return pd.DataFrame(rows)
+
+
+def _or_nan(name: str, images, targets, data_range: float, reduction: str) -> Tensor:
+    """A metric's values, NaN for images smaller than its windows."""
+    if min(targets.shape[-2:]) < SMALLEST.get(name, 0):
+        return torch.full([len(targets)] if reduction == "slice" else [], torch.nan)
+    return METRICS[name](images, targets, data_range, reduction)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_acdc_slices_run_along_the_acquired_axis_however_oblique(tmp_path):
     affine = np.array([[0, 0, 8, 0], [1.5, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 0, 1.0]])
     values = miniatures.volume(3, (40, 36, 5))
     path = miniatures.write_nifti(tmp_path / "v.nii", values, affine)
-    planes = volume.planes(volume.read_nifti(path), axis=2)
+    planes = volume.planes(volume.read_nifti(path), 2)
     assert planes.shape == (5, 36, 40)
     # x runs to the front and y upwards: rows run down, columns to the back
     np.testing.assert_array_equal(planes, values[::-1, ::-1].transpose(2, 1, 0))

@@ -7,6 +7,7 @@ zero-filled images of each such way have a row of their own.
 import argparse
 import io
 from collections.abc import Iterator
+from math import inf, isnan, nan
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from sftkd_core.book.setting import Setting
 from sftkd_core.cli import setting_of
 from sftkd_core.cli.models import check_model, find_or_train
 from sftkd_core.experiments.experiment import Sampling
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, counted
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -34,10 +35,18 @@ def evaluate(options: argparse.Namespace) -> None:
     targets, subjects = setting.test_set.images, setting.test_set.subjects
     for name, images in _methods(setting, names):
         table = metrics.table(images, targets, subjects)
-        means[name] = table[columns].mean()
+        finite = table[columns].replace([inf, -inf], nan)
+        means[name] = finite.mean()
+        equal = int((table["psnr"] == inf).sum())
+        if equal:
+            print(f"{name}: {counted(equal, 'slice')} without any error left out of the mean PSNR")
         slices.append(table.assign(method=name))
         if output is not None:
             volumes.append(metrics.by_volume(images, targets, subjects).assign(method=name))
+    lacking = [name for name, mean in next(iter(means.values())).items() if isnan(mean)]
+    for name in lacking:
+        size = f"{targets.shape[-2]} x {targets.shape[-1]} pixels"
+        print(f"{name}: nan, for it needs {metrics.SMALLEST.get(name)} a side, not {size}")
     width = max(16, *(len(name) + 1 for name in means))
     print(" " * width + "".join(f"{column:>10}" for column in columns))
     for name, mean in means.items():

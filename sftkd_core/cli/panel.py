@@ -13,10 +13,11 @@ class Panel:
 
     count   slices of the scan
     aspect  height over width of a pixel
+    plane   "axial" or the like, or ""
     """
 
-    def __init__(self, count: int, aspect: float = 1.0):
-        self.aspect = aspect
+    def __init__(self, count: int, aspect: float = 1.0, plane: str = ""):
+        self.aspect, self.plane = aspect, plane
         self.wanted = sorted({round(place * (count - 1)) for place in PLACES})
         self.kept: dict[int, list[np.ndarray]] = {}
         self.has_target = False
@@ -55,7 +56,7 @@ class Panel:
         for axis, title in zip(axes[0], titles, strict=True):
             axis.set_title(title, fontsize=10)
         for line, (index, pictures) in zip(axes, rows.items(), strict=True):
-            line[0].set_ylabel(f"slice {index}", fontsize=9)
+            line[0].set_ylabel(f"{self.plane} slice {index}".strip(), fontsize=9)
             # over the target's maximum; without a target, over the reconstruction's
             brightest = float(pictures[0 if self.has_target else -1].max()) or 1.0
             for axis, picture, title in zip(line, pictures, titles, strict=True):

@@ -1,6 +1,7 @@
 """The command line's words: a parser for each command, and what an error looks like."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from sftkd_core.cli.prepare import prepare
 from sftkd_core.cli.reconstruct import reconstruct
 from sftkd_core.cli.train import train
 from sftkd_core.data.formats import KINDS, ORDERS
+from sftkd_core.data.formats.volume import PLANES
 from sftkd_core.data.prepare import FORMATS, SCALINGS
 from sftkd_core.system import InputError
 
@@ -29,9 +31,15 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 on success, 2 with one line on standard error for a wrong input."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the console cannot spell is no failure
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
         options.command(options)
+    except BrokenPipeError:  # who read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (InputError, OSError) as error:  # an OSError is a disk or a permission
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -96,6 +104,7 @@ def _add_prepare(parser: Parser) -> None:
         help="training subjects set apart to choose the epoch by (default: 10 %%; 0: none, as in "
         "the paper, which chooses by its test set)",
     )  # fmt: skip
+    _add_plane(parser)
     parser.add_argument("--kdmri", metavar="FOLDER", help="write KD-MRI's HDF5 files there as well")
     parser.add_argument(
         "--acceleration", type=float, default=4, metavar="R", help="of these (default: %(default)s)"
@@ -136,6 +145,7 @@ def _add_reconstruct(parser: Parser) -> None:
         "--order", choices=ORDERS, default="auto",
         help="where k-space and a mask have their zero frequency (default: look)",
     )  # fmt: skip
+    _add_plane(parser)
     parser.add_argument("--panel", metavar="PNG", help="draw three slices to this file")
 
 
@@ -150,6 +160,13 @@ def _add_export(parser: Parser) -> None:
     parser.add_argument(
         "--int8", action="store_true",
         help="write OUTPUT-int8.onnx as well, and measure what it loses",
+    )  # fmt: skip
+
+
+def _add_plane(parser: Parser) -> None:
+    parser.add_argument(
+        "--plane", choices=("auto", *PLANES), default="auto",
+        help="how a volume is cut (default: as it was acquired, where the file tells, else axial)",
     )  # fmt: skip
 
 

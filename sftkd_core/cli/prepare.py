@@ -19,6 +19,7 @@ def prepare(options: argparse.Namespace) -> None:
         scaling=options.scaling,
         seed=options.seed,
         held_out=options.held_out,
+        plane=options.plane,
     )
     if options.kdmri:
         place = output or prepared.place_of(options.name)

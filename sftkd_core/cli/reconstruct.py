@@ -33,7 +33,7 @@ from sftkd_core.data.formats import BATCH, Scan, check_input, check_output, open
 from sftkd_core.data.formats.kspace import remove_phase, unshifted
 from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.models.cascade import ComplexCascade
-from sftkd_core.system import InputError, Line, describe
+from sftkd_core.system import InputError, Line, counted, describe
 
 PHASE = 0.03  # of the central energy; what a network of real images can lose
 
@@ -47,7 +47,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     setting = setting_of(options)
     model = "student" if options.model is None else options.model
     _check_pattern(model, check_model(setting, model))
-    scan = open_scan(source, options.dataset, options.order)
+    scan = open_scan(source, options.dataset, options.order, options.plane)
     mask, note = _mask(scan, setting, options.mask, options.order)
     _check_acceleration(scan, mask, options)
     print(f"{source}: {scan.note}{note}; {scan.height} x {scan.width} pixels", flush=True)
@@ -59,7 +59,7 @@ def reconstruct(options: argparse.Namespace) -> None:
         )
     trained = find_or_train(setting, model)
     _warn_of_acceleration(trained, mask)
-    panel = Panel(scan.count, scan.aspect) if panel_path else None
+    panel = Panel(scan.count, scan.aspect, scan.plane) if panel_path else None
     report = _run(scan, mask, trained, panel)
     payloads = {output: scan.payload(output)}
     if panel_path:
@@ -95,10 +95,10 @@ class Report:
     def show(self, scan: Scan, mask: np.ndarray, trained: Trained) -> None:
         """Print it."""
         lines = f"{mask.sum()} of {len(mask)} lines each"
-        if scan.measured is None:
-            print(f"{self.slices} slices, measured again with {lines}; each over its maximum")
-        else:
-            print(f"{self.slices} slices, as measured {lines}; each over its zero-filled maximum")
+        how, over = f"measured again with {lines}", "its maximum"
+        if scan.measured is not None:
+            how, over = f"as measured {lines}", "its zero-filled maximum"
+        print(f"{counted(self.slices, 'slice')}, {how}; each over {over}")
         if scan.has_phase and scan.measured is None:
             print("phase: left out; the magnitude is what is measured again and reconstructed")
         elif self.energy:
@@ -152,7 +152,7 @@ def _run(scan: Scan, mask: np.ndarray, trained: Trained, panel: Panel | None) ->
         scan.put(first + kept, image)
         report.slices += len(kept)
     report.seconds = time.perf_counter() - started
-    line.close(f"{report.slices} slices in {report.seconds:.1f} s")
+    line.close(f"{counted(report.slices, 'slice')} in {report.seconds:.1f} s")
     return report
 
 

@@ -1,8 +1,9 @@
 """Slices to learn from and to test on: synthetic subjects, or scans of your own."""
 
 import hashlib
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from torch.nn.functional import interpolate, pad
 
 from sftkd_core.data import phantoms, prepared
 from sftkd_core.data.layouts import kdmri, nifti_folder
-from sftkd_core.data.layouts.source import Source, check_distinct, files_in
+from sftkd_core.data.layouts.source import Found, Source, check_distinct, files_in, links_in
 from sftkd_core.data.phantoms import PHANTOM_VERSION, PHANTOMS
 from sftkd_core.data.prepare import FORMATS
 from sftkd_core.data.slices import SPLITS, Slices, Volume, scale_slices, stack
 from sftkd_core.system import InputError, files
 
 SHORT_NAMES = tuple(FORMATS)  # of data sets that ``prepare`` puts where they are found
+_RULES = b"planes as acquired, persons apart"  # of reading a folder: other rules, other data
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,17 @@ class Dataset:
         return shapes[0][0] if all(s == shapes[0] and s[0] == s[1] for s in shapes) else None
 
     @property
+    def test_file(self) -> Path | None:
+        """The volume of the first subject to test on; None where no file is one subject.
+
+        Synthetic, prepared and KD-MRI's data have only slices, those of ``load("test")``.
+        """
+        if self.synthetic or self.is_prepared or _is_kdmri(self._place):
+            return None
+        sources = _found(self._place).sources
+        return (sources if self.is_volume else self._share(sources)["test"])[0].files[0]
+
+    @property
     def _place(self) -> Path:
         """The file or folder of scanned data."""
         return prepared.place_of(self.name) if self.name in SHORT_NAMES else Path(self.name)
@@ -119,8 +132,17 @@ class Dataset:
                 f"prepared data {manifest['name']}, up to {self.slices} slices a subject, {size}; "
                 f"split by subject{own}"
             )
-        kind = "KD-MRI's HDF5" if _is_kdmri(self._place) else "NIfTI"
-        return f"{kind} data {Path(self.name).name}, up to {self.slices} slices a subject, {size}"
+        about = f"data {Path(self.name).name}, up to {self.slices} slices a subject, {size}"
+        if _is_kdmri(self._place):
+            return f"KD-MRI's HDF5 {about}"
+        found = _found(self._place)
+        people = len({source.group for source in found.sources})
+        if people < len(found.sources):
+            about += f"; {len(found.sources)} volumes of {people} people, each in one split"
+        if found.skipped:
+            about += f"; left out: {found.skipped[0][0]} ({found.skipped[0][1]})"
+            about += f" and {len(found.skipped) - 1} more" if len(found.skipped) > 1 else ""
+        return f"NIfTI {about}"
 
     def fingerprint(self) -> str:
         """A hash of what the subjects are made from.
@@ -133,10 +155,9 @@ class Dataset:
             return f"phantoms {PHANTOM_VERSION}"
         if prepared.is_prepared(self._place):
             return prepared.fingerprint(self._place)
-        paths = _files(self._place)
-        if _is_kdmri(self._place):
-            paths = [path for source in kdmri.find(self._place).sources for path in source.files]
-        digest = hashlib.sha256()
+        found = (kdmri.find if _is_kdmri(self._place) else _found)(self._place)
+        paths = [path for source in found.sources for path in source.files]
+        digest = hashlib.sha256(_RULES)
         for path in paths:
             inside = path.name if self.is_volume else path.relative_to(self._place).as_posix()
             digest.update(inside.encode() + b"\0" + _digest(path))
@@ -160,7 +181,13 @@ class Dataset:
     def _scanned(self, split: str, complex_valued: bool) -> list[Volume]:
         volumes = []
         for subject, read in self._subjects(split):
-            images = read()
+            try:
+                images = read()
+            except InputError as error:
+                if self.is_volume or self.is_prepared:
+                    raise
+                warnings.warn(f"skipped {subject}: {error}")
+                continue
             if images.dtype.kind == "c" and not complex_valued:
                 images = np.abs(images)
             images = _middle(torch.from_numpy(images)[:, None], self.slices, subject)
@@ -191,7 +218,7 @@ class Dataset:
                 )
             sources = _kdmri_split(found, split)[:most]
             return [(source.subject, partial(_scaled, source)) for source in sources]
-        sources = _nifti(place)
+        sources = _found(place).sources
         if self.is_volume:
             if split != "test":
                 raise InputError(f"{self.name} is one volume: it can be tested on, not trained on")
@@ -201,37 +228,41 @@ class Dataset:
         return [(source.subject, partial(_scaled, source)) for source in sources]
 
     def _share(self, sources: list[Source]) -> dict[str, list[Source]]:
-        if len(sources) < 3:
+        """Persons to each split, however many volumes they have."""
+        persons: dict[str, list[Source]] = {}
+        for source in sources:
+            persons.setdefault(source.group, []).append(source)
+        if len(persons) < 3:
             raise InputError(
-                f"folder {self.name} holds {len(sources)} NIfTI volumes; at least 3 subjects are "
-                "needed to train, validate and test on different ones"
+                f"folder {self.name} holds {len(sources)} NIfTI volumes of {len(persons)} persons; "
+                "at least 3 subjects are needed to train, validate and test on different ones"
             )
-        order = np.random.default_rng(self.seed).permutation(len(sources))
-        held = max(1, round(0.2 * len(sources)))
-        parts = np.split(order, [len(sources) - 2 * held, len(sources) - held])
+        order = np.random.default_rng(self.seed).permutation(len(persons))
+        held = max(1, round(0.2 * len(persons)))
+        parts = np.split(order, [len(persons) - 2 * held, len(persons) - held])
+        members = list(persons.values())
         return {
-            name: [sources[i] for i in sorted(part[: getattr(self, name)])]
+            name: [source for i in sorted(part[: getattr(self, name)]) for source in members[i]]
             for name, part in zip(SPLITS, parts, strict=True)
         }
 
 
-def _files(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place]
-    return sorted(files_in(place, (".nii", ".nii.gz")))
-
-
-def _nifti(place: Path) -> list[Source]:
+def _found(place: Path) -> Found:
     """The volumes of a file or folder, named by the folders below ``place`` and the file.
 
     As ``nifti_folder.find`` but for order and spelling: those that results were made with.
     """
+    if place.is_file():
+        name, read = files.stem(place), partial(nifti_folder.read_file, place)
+        return Found([Source(name, None, (place,), read, name)], [])
+    found = nifti_folder.find(place)
     sources = []
-    for path in _files(place):
-        name = "-".join((*path.relative_to(place).parts[:-1], files.stem(path)))
-        read = partial(nifti_folder.read_file, path)
-        sources.append(Source(name, None, (path,), read, name))
-    return sources
+    for source in sorted(found.sources, key=lambda source: source.files):
+        parts = source.files[0].relative_to(place).parts[:-1]
+        name = "-".join((*parts, files.stem(source.files[0])))
+        group = name if source.group == source.subject else source.group
+        sources.append(replace(source, subject=name, group=group))
+    return Found(sources, found.skipped + links_in(place))
 
 
 def _scaled(source: Source) -> np.ndarray:
@@ -240,7 +271,9 @@ def _scaled(source: Source) -> np.ndarray:
 
 def _is_kdmri(place: Path) -> bool:
     """Whether a folder is of HDF5 volumes rather than of NIfTI files."""
-    return place.is_dir() and not _files(place) and bool(files_in(place, (".h5", ".hdf5")))
+    if not place.is_dir() or files_in(place, nifti_folder.ENDINGS):
+        return False
+    return bool(files_in(place, (".h5", ".hdf5")))
 
 
 def _kdmri_split(sources: list[Source], split: str) -> list[Source]:

@@ -21,7 +21,14 @@ import numpy as np
 from sftkd_core import system
 from sftkd_core.data import prepared
 from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
-from sftkd_core.data.layouts.source import Found, Source, check_distinct, check_folder, plain_name
+from sftkd_core.data.layouts.source import (
+    Found,
+    Source,
+    check_distinct,
+    check_folder,
+    links_in,
+    plain_name,
+)  # fmt: skip
 from sftkd_core.data.slices import SPLITS, centre, scale_slices
 from sftkd_core.system import InputError, Line, clock, files
 
@@ -69,6 +76,7 @@ def prepare(
     scaling: str = "slice",
     seed: int = 0,
     held_out: int | None = None,
+    plane: str = "auto",
     report: Callable[[str], None] = print,
 ) -> dict:
     """Prepare the data set in ``folder``; what is done already is skipped. Returns the manifest.
@@ -80,6 +88,7 @@ def prepare(
     seed      of the split by subject where the folder says none, and of the held-out subjects
     held_out  training subjects set apart to choose the epoch by; None is a tenth, at least one;
               with 0 the test subjects serve for this, as in the paper
+    plane     of the slices of ``nifti``, as of ``volume.planes``; other data sets have their own
     report    takes each line of what was found, skipped and done
 
     Raises ``InputError`` where nothing can be prepared; a subject that cannot be read is reported
@@ -89,15 +98,20 @@ def prepare(
     folder = check_folder(folder).resolve()
     output = Path(output).expanduser() if output else prepared.place_of(name)
     _check_output(output, folder)
-    found = form.find(folder)
+    if plane != "auto" and name != "nifti":
+        raise InputError(f"{name} has planes of its own; leave --plane {plane} out")
+    found = form.find(folder) if plane == "auto" else form.find(folder, plane)
+    skipped = found.skipped + links_in(folder)
     check_distinct(found.sources)
     if not found.sources:
-        why = "".join(f"; {label}: {reason}" for label, reason in found.skipped[:1])
+        why = "".join(f"; {label}: {reason}" for label, reason in skipped[:1])
         raise InputError(f"{folder} holds nothing of {name} ({form.text}){why}")
     splits, left_out = _split(found.sources, form, seed, held_out)
     sources = [source for source in found.sources if source.subject in splits]
-    report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text})")
-    for label, reason in found.skipped + left_out:
+    people = len({source.group for source in found.sources})
+    of_people = "" if people == len(found.sources) else f", of {people} people, each in one split"
+    report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text}){of_people}")
+    for label, reason in skipped + left_out:
         report(f"skipped {label}: {reason}")
     with system.lock(output / prepared.MANIFEST):
         entries, broken = _all(sources, output, form.size, scaling, jobs, report)
@@ -118,7 +132,7 @@ def prepare(
             "options": {"scaling": scaling, "size": form.size, "seed": seed, "held_out": held_out},
             "counts": {split: sum(e["shape"][0] for e in held[split]) for split in SPLITS},
             "subjects": sorted(entries, key=lambda e: (SPLITS.index(e["split"]), e["subject"])),
-            "skipped": [list(pair) for pair in found.skipped + left_out + broken],
+            "skipped": [list(pair) for pair in skipped + left_out + broken],
         }
         _finish(output, manifest)
     for line in _counts(held, form):
@@ -236,6 +250,7 @@ def prepare_one(source: Source, output: Path, size: int | None, scaling: str) ->
     try:
         originals = [{"path": p.name, "sha256": files.sha256(p)} for p in source.files]
         identity = [prepared.VERSION, source.subject, size, scaling, originals]
+        identity += [source.option] if source.option else []
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         stem = f"{plain_name(source.subject)}-{key}"
         note, path = output / f"{stem}.json", output / f"{stem}.npy"

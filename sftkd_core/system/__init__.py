@@ -44,7 +44,10 @@ class StorageError(OSError):
 
 def home() -> Path:
     """Where phantoms and experiments are kept: ``$SFTKD_HOME``, else ``~/.cache/sftkd_core``."""
-    return Path(os.environ.get("SFTKD_HOME") or Path.home() / ".cache" / "sftkd_core")
+    try:
+        return Path(os.environ.get("SFTKD_HOME") or "~/.cache/sftkd_core").expanduser()
+    except RuntimeError:  # no HOME, and no such user: a container, a cluster's node
+        raise InputError("your home folder is not known; set SFTKD_HOME to a folder") from None
 
 
 def write_bytes(path: str | Path, *payload: bytes | memoryview) -> None:
@@ -108,9 +111,9 @@ def _explained(error: OSError, path: Path, size: int) -> StorageError:
             "free some space, or set SFTKD_HOME to a folder on another disk"
         )
     else:
-        reason = (
-            f"cannot write {path} ({error.strerror or error}); "
-            "check its permissions, or set SFTKD_HOME to a folder of yours"
+        ours = home() in path.absolute().parents
+        reason = f"cannot write {path} ({error.strerror or error}); check its permissions, or " + (
+            "set SFTKD_HOME to a folder of yours" if ours else "choose another place"
         )
     return StorageError(reason)
 
@@ -270,6 +273,11 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def counted(number: int, thing: str) -> str:
+    """``1, "slice" -> "1 slice"``, ``2, "slice" -> "2 slices"``."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def clock(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 A scan is opened by its file's ending:
 
-.nii .nii.gz .mgz .mgh   a magnitude volume, cut into axial slices
+.nii .nii.gz .mgz .mgh   a magnitude volume, cut into slices
 .npy                     real: images (n, h, w) or (h, w); complex: k-space of the same shape
 .h5 .hdf5                ``kspace`` (n, h, w) as in fastMRI's single-coil files;
                          ``kspace_volus_*`` and ``volfs`` (h, w, n) as in KD-MRI's; or a data set
@@ -25,23 +25,28 @@ FAMILIES = (volume.NIFTI, volume.FREESURFER, (".npy", ".h5", ".hdf5"))
 KINDS = " ".join(kind for family in FAMILIES for kind in family)
 
 
-def open_scan(path: Path, dataset: str | None = None, order: str = "auto") -> Scan:
+def open_scan(
+    path: Path, dataset: str | None = None, order: str = "auto", plane: str = "auto"
+) -> Scan:
     """The scan in a file.
 
     dataset  of an HDF5 file; None finds it
     order    of k-space: where its zero frequency is, "corner" or "centre"; "auto" looks
+    plane    of a volume's slices, as of ``volume.planes``
 
     Raises ``InputError`` for a file that is missing, damaged, or something else.
     """
     check_input(path)
     kind = ending(path)
+    if plane != "auto" and kind in FAMILIES[-1]:
+        raise InputError(f"{path} is an array without directions; leave --plane {plane} out")
     if dataset is not None and kind not in (".h5", ".hdf5"):
         raise InputError(f"{path} is no HDF5 file, so it has no data set {dataset!r}; leave it out")
     if kind == ".npy":
         return open_npy(path, order)
     if kind in (".h5", ".hdf5"):
         return open_hdf5(path, dataset, order)
-    return volume.open_volume(path)
+    return volume.open_volume(path, plane)
 
 
 def check_input(path: Path) -> None:

@@ -17,7 +17,7 @@ from sftkd_core import masks
 from sftkd_core.data.formats import hdf5
 from sftkd_core.data.formats.kspace import energies, image_of, in_middle, order_of
 from sftkd_core.data.formats.scan import BATCH, Scan, as_dtype, check_size
-from sftkd_core.system import InputError, files
+from sftkd_core.system import InputError, counted, files
 
 ORDERS = ("auto", "corner", "centre")
 _LOOKED_AT = 8  # slices that show where the origin of an image is
@@ -132,9 +132,12 @@ def _open(
     if values.dtype.kind not in "iufc":
         raise InputError(f"{path} holds {values.dtype} values; pass numbers")
     if values.ndim not in (2, 3):
+        parts = values.dtype.kind != "c" and values.shape[-1:] == (2,)
         raise InputError(
-            f"{path} has shape {values.shape}; pass (slices, height, width), of one coil or "
-            "with the coils combined"
+            f"{path} has shape {values.shape}; pass (slices, height, width), of one coil or with "
+            "the coils combined"
+            + (", and real and imaginary parts as complex numbers, a[..., 0] + 1j * a[..., 1]")
+            * parts
         )
     files.check_volume(values.shape, path)
     what = f"{name} {values.dtype.name}".strip()
@@ -151,7 +154,7 @@ def _open(
             "real and imaginary parts, as complex64, or images under another name"
         )
     else:
-        note = f"images ({what}): {len(values)} slices"
+        note = f"images ({what}): {counted(len(values), 'slice')}"
         files.check_magnitudes(_parts(values), path)
     height, width = values.shape[:0:-1] if details["by_columns"] else values.shape[1:]
     return ArrayScan(
@@ -175,7 +178,7 @@ def _survey(path: Path, kspace: np.ndarray, what: str, order: str, name: str) ->
     note = f"k-space ({what}), zero frequency in the {in_words[0]}"
     if places[0] != places[1]:
         note += f", origin of the image in the {in_words[1]}"
-    note += f": {len(kspace)} slices"
+    note += f": {counted(len(kspace), 'slice')}"
     middle_first = np.fft.ifftshift if places[0] else np.asarray
     energy = [middle_first(rows), middle_first(columns)]
     lines, by_columns, padded = _lines(path, *(e > 0 for e in energy), name)

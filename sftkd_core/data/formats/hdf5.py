@@ -52,7 +52,8 @@ def array_of(file: h5py.File, name: str, dimensions: int, kinds: str = "iuf") ->
     link = file.get(name, getlink=True) if name in list(file) else None
     if link is None:
         held = ", ".join(list(file)[:8]) or "nothing"
-        raise InputError(f"{path} holds no {name} but {held}; is it of this data set?")
+        deep = " (data sets in groups are not read: copy it to the top)" if "/" in name else ""
+        raise InputError(f"{path} holds no {name} but {held}; is it of this data set?{deep}")
     if not isinstance(link, h5py.HardLink):
         raise InputError(f"{path}: {name} is a link to somewhere else; copy the data into the file")
     found = file[name]
@@ -60,6 +61,11 @@ def array_of(file: h5py.File, name: str, dimensions: int, kinds: str = "iuf") ->
         raise InputError(f"{path}: {name} is a group, not an array")
     if found.external or found.is_virtual:
         raise InputError(f"{path}: the values of {name} lie in another file; copy them into this")
+    if found.dtype.names == ("real", "imag"):
+        raise InputError(
+            f"{path}: {name} holds pairs of real and imaginary parts; save complex numbers, "
+            "a['real'] + 1j * a['imag']"
+        )
     if found.dtype.kind not in kinds or found.dtype.hasobject:
         raise InputError(f"{path}: {name} holds values of type {found.dtype}; expected numbers")
     if found.shape is None or len(found.shape) != dimensions:

@@ -19,6 +19,7 @@ class Scan:
     path                  of the file
     count, height, width  slices, and pixels of a slice as the network sees it
     aspect                height over width of a pixel
+    plane                 of a volume: "axial", "coronal" or "sagittal"; "" where nothing tells
     measured              (height,) bool for k-space with missing lines; None for full sampling
     peak                  of these the line with the most energy; 0 unless the image has a phase
     note                  what was found, in words
@@ -31,6 +32,7 @@ class Scan:
     width: int
     note: str
     aspect: float = 1.0
+    plane: str = ""
     has_phase: bool = False
     measured: np.ndarray | None = None
     peak: int = 0

@@ -9,43 +9,49 @@ import io
 import math
 import mmap
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import torch
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from torch import Tensor
 
 from sftkd_core import system
 from sftkd_core.data.formats.scan import Scan, as_dtype, check_size
 from sftkd_core.data.slices import scale_slices
-from sftkd_core.system import InputError, files
+from sftkd_core.system import InputError, counted, files
 
 NIFTI, FREESURFER = (".nii", ".nii.gz"), (".mgz", ".mgh")
-# towards the feet, to the back, to the right: how rows and columns of an upright slice run
+# towards the feet, to the back, to the right: how rows and columns of an upright slice run, and
+# what a slice is called that is cut across each of these
 _UPRIGHT = axcodes2ornt(("I", "P", "R"))
+PLANES = ("axial", "coronal", "sagittal")
+_THICK = 2  # times the other sides of a voxel: slices, and no volume of small cubes
 _LONGEST_HEADER = 1 << 24  # bytes before the values: header and its extensions
 
 Image = nibabel.Nifti1Image | nibabel.MGHImage
 
 
 @dataclass(frozen=True)
-class AxialStack:
-    """A volume as axial slices, and what it takes to put them back.
+class Stack:
+    """A volume as slices, and what it takes to put them back.
 
-    images   (n, 1, h, w) float32 in [0, 1], feet first; each slice over its own maximum
+    images   (n, 1, h, w) float32 in [0, 1]; each slice over its own maximum
     scales   (n,) float64, those maxima, in the intensities of the file
     indices  which planes of the volume these are; empty ones are left out
     source   the image they were cut from
+    plane    one of ``PLANES``, or what is nearest to it
     """
 
     images: Tensor
     scales: np.ndarray
     indices: np.ndarray
     source: Image
+    plane: str
 
     def restore(self, images: Tensor) -> Image:
         """An image like the source with its slices replaced by ``images`` (n, 1, h, w).
@@ -59,8 +65,8 @@ class AxialStack:
                 f"{tuple(self.images.shape)} slices; pass one image a slice"
             )
         values = np.array(self.source.dataobj, np.float32)
-        cut = _Cut(self.source.affine)
-        cut.planes(values)[self.indices] = images[:, 0].numpy() * self.scales[:, None, None]
+        planes = _Cut(self.source, self.plane).planes(values)
+        planes[self.indices] = images[:, 0].numpy() * self.scales[:, None, None]
         header = self.source.header.copy()
         header.set_data_dtype(np.float32)
         if isinstance(header, nibabel.Nifti1Header):
@@ -70,7 +76,7 @@ class AxialStack:
 
 @dataclass(kw_only=True)
 class VolumeScan(Scan):
-    """A magnitude volume as axial slices, feet first.
+    """A magnitude volume as slices.
 
     The volume is held once, as the numbers that the file stores: a slice is scaled when it is
     read and rounded when it is put, so affine, orientation, header and data type stay.
@@ -99,19 +105,20 @@ class VolumeScan(Scan):
         return _payload(image, path)
 
 
-def open_volume(path: Path) -> VolumeScan:
-    """The volume in a file, checked plane by plane and not copied."""
+def open_volume(path: Path, plane: str = "auto") -> VolumeScan:
+    """The volume in a file, checked plane by plane and not copied; ``plane`` as of ``planes``."""
     stored = _stored(path)
-    cut = _Cut(stored.affine)
+    cut = _Cut(stored, plane)
     planes = cut.planes(stored.values)
     check_size(path, *planes.shape)
     count, height, width = planes.shape
     codes = "".join(nibabel.aff2axcodes(stored.affine))
     kind = "FreeSurfer" if stored.kind is nibabel.MGHImage else "NIfTI"
-    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {count} axial slices"
+    slices = counted(count, f"{cut.plane} slice")
+    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {slices}"
     scan = VolumeScan(
         path=path, count=count, height=height, width=width, note=note,
-        aspect=cut.aspect(stored.affine), stored=stored, planes=planes,
+        aspect=cut.aspect, plane=cut.plane, stored=stored, planes=planes,
     )  # fmt: skip
     files.check_magnitudes((scan.values(*some) for some in scan.batches()), path)
     return scan
@@ -119,10 +126,10 @@ def open_volume(path: Path) -> VolumeScan:
 
 @np.errstate(all="ignore")  # what overflows is noticed as infinite
 def read_nifti(path: str | Path) -> Image:
-    """A volume of three dimensions, all of it read: NIfTI-1 or -2, or FreeSurfer's MGH.
+    """A volume or a slice, all of it read: NIfTI-1 or -2, or FreeSurfer's MGH.
 
-    Raises ``InputError`` for a file that is missing, truncated, no volume, too large or not one
-    3-D volume, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
+    Raises ``InputError`` for a file that is missing, truncated, no volume, too large or a series
+    of volumes, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
     equal. Memory is asked for only after the header's claim has been compared with the file.
     """
     stored = _stored(Path(path))
@@ -131,54 +138,83 @@ def read_nifti(path: str | Path) -> Image:
     return stored.kind(values, stored.affine, stored.header)
 
 
-def load_nifti(path: str | Path) -> AxialStack:
-    """The axial planes of the volume at ``path``, those that are not empty."""
+def load_nifti(path: str | Path, plane: str = "auto") -> Stack:
+    """The ``planes`` of the volume at ``path``, those that are not empty."""
     image = read_nifti(path)
-    images, scales, indices = scale_slices(planes(image))
-    return AxialStack(torch.from_numpy(images)[:, None], scales.astype(np.float64), indices, image)
+    cut = _Cut(image, plane)
+    images, scales, indices = scale_slices(cut.planes(np.asarray(image.dataobj)))
+    images = torch.from_numpy(images)[:, None]
+    return Stack(images, scales.astype(np.float64), indices, image, cut.plane)
 
 
 def write_nifti(image: Image, path: str | Path) -> None:
-    """Write a volume whole or not at all; compressed where the name ends in ``.gz``."""
-    path = system.check_output(path, NIFTI)
+    """Write a volume whole or not at all, in the format that the name says."""
+    path = system.check_output(path, NIFTI + FREESURFER)
     system.write_bytes(path, _payload(image, path))
 
 
-def planes(image: Image, axis: int | None = None) -> np.ndarray:
+def planes(image: Image, plane: str | int = "auto") -> np.ndarray:
     """A view of a volume as planes (n, h, w), in the file's own numbers.
 
-    axis  which axis of the file counts the planes, in the file's order; None takes the axial
-          planes, feet first. Rows run downwards or to the back, columns to the back or to the
-          right of the subject: an axial plane has the front of the head upwards, a sagittal one
-          the top.
+    plane  "axial" (feet first), "coronal" or "sagittal", the planes of the file that are nearest;
+           "auto" takes those that were acquired: across the axis of a single plane, or that the
+           header calls the slice direction, or along which voxels are much the longest, and axial
+           ones where nothing tells. A number is that axis of the file, in the file's order.
+
+    Rows run downwards or to the back, columns to the back or to the right of the subject: an axial
+    plane has the front of the head upwards, a sagittal one the top.
     """
-    return _Cut(image.affine, axis).planes(np.asarray(image.dataobj))
+    return _Cut(image, plane).planes(np.asarray(image.dataobj))
 
 
 class _Cut:
-    """How planes lie in a volume."""
+    """How planes lie in a volume.
 
-    def __init__(self, affine: np.ndarray, axis: int | None = None):
-        there = ornt_transform(io_orientation(affine), _UPRIGHT)  # where each axis goes, and how
+    plane   which of ``PLANES`` they are, or are nearest to
+    aspect  height over width of a pixel
+    """
+
+    @np.errstate(all="ignore")  # absurd voxels have no aspect
+    def __init__(self, image: "Image | _Stored", plane: str | int):
+        there = ornt_transform(io_orientation(image.affine), _UPRIGHT)  # where each axis goes, how
         towards = [int(step) for step in there[:, 1]]
-        if axis is None:
-            axis = int(np.flatnonzero(there[:, 0] == 0)[0])
-            first = slice(None, None, -towards[axis])  # feet first
-        else:
-            first = slice(None)
+        spacing = nibabel.affines.voxel_sizes(image.affine)
+        axis = plane
+        if isinstance(plane, str):
+            if plane not in ("auto", *PLANES):
+                known = ", ".join(PLANES)
+                raise InputError(f"unknown plane {plane!r}; choose one of auto, {known}")
+            axis = _acquired(image, spacing) if plane == "auto" else None
+            if axis is None:
+                wanted = PLANES.index("axial" if plane == "auto" else plane)
+                axis = int(np.flatnonzero(there[:, 0] == wanted)[0])
         rows, columns = sorted((k for k in range(3) if k != axis), key=lambda k: there[k, 0])
+        self.plane = PLANES[int(there[axis, 0])]
+        self.aspect = float(spacing[rows] / spacing[columns])
+        upwards = isinstance(plane, str) and self.plane == "axial"
         self._axes = (axis, rows, columns)
-        self._steps = (first, slice(None, None, towards[rows]), slice(None, None, towards[columns]))
-
-    def aspect(self, affine: np.ndarray) -> float:
-        """Height over width of a pixel."""
-        spacing = nibabel.affines.voxel_sizes(affine)
-        return float(spacing[self._axes[1]] / spacing[self._axes[2]])
+        steps = (-towards[axis] if upwards else 1, towards[rows], towards[columns])
+        self._steps = tuple(slice(None, None, step) for step in steps)
 
     def planes(self, values: np.ndarray) -> np.ndarray:
-        """A view (n, h, w) of (x, y, z); further axes are of one entry."""
+        """A view (n, h, w) of (x, y, z) or (x, y); further axes are of one entry."""
+        values = values[..., None] if values.ndim == 2 else values
         values = values[(..., *[0] * (values.ndim - 3))]
         return values.transpose(self._axes)[self._steps]
+
+
+def _acquired(image: "Image | _Stored", spacing: np.ndarray) -> int | None:
+    """The axis across which slices were acquired, where the file tells."""
+    shape = (*image.shape, 1)[:3]
+    single = [axis for axis in range(3) if shape[axis] == 1]
+    if single:
+        return single[0]
+    if isinstance(image.header, nibabel.Nifti1Header):
+        named = image.header.get_dim_info()[2]
+        if named is not None:
+            return named
+    *_, second, longest = np.argsort(spacing)
+    return int(longest) if spacing[longest] >= _THICK * spacing[second] else None
 
 
 @dataclass(frozen=True)
@@ -191,6 +227,11 @@ class _Stored:
     values: np.ndarray
     slope: float
     intercept: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the file."""
+        return self.values.shape
 
     def in_units(self, values: np.ndarray) -> np.ndarray:
         """Stored numbers times the slope, plus the intercept; themselves without these."""
@@ -207,8 +248,7 @@ def _stored(path: Path) -> _Stored:
         raise InputError(f"{path} cannot be read as a volume; convert it to .nii or .nii.gz first")
     content = files.contents(path)
     try:
-        with warnings.catch_warnings(), LoggingOutputSuppressor():
-            warnings.simplefilter("ignore")
+        with _silent():
             kind, header = _header(content, files.ending(path) in FREESURFER)
             shape = tuple(int(extent) for extent in header.get_data_shape())
             dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
@@ -220,9 +260,10 @@ def _stored(path: Path) -> _Stored:
             f"{path} cannot be read as a volume ({files.first_line(error)}); it may be truncated "
             "or another format"
         ) from None
-    if len(shape) < 3 or 1 in shape[:3] or any(extent != 1 for extent in shape[3:]):
+    _check_intent(header, path)
+    if len([n for n in shape[:3] if n != 1]) < 2 or any(extent != 1 for extent in shape[3:]):
         raise InputError(
-            f"{path} has shape {shape}; pass one volume of three dimensions "
+            f"{path} has shape {shape}; pass one volume of three dimensions, or one slice "
             "(of a series, extract one time point first)"
         )
     files.check_volume(shape, path)
@@ -240,6 +281,28 @@ def _stored(path: Path) -> _Stored:
     return _Stored(kind, header, affine, values, slope or 1.0, intercept if slope else 0.0)
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep nibabel from telling on standard error what it finds odd in a header."""
+    logger = nibabel.imageglobals.logger
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+def _check_intent(header, path: Path) -> None:
+    """Raise ``InputError`` for what a header says is no image of intensities."""
+    intent = int(header["intent_code"]) if isinstance(header, nibabel.Nifti1Header) else 0
+    if 3000 <= intent < 3100:
+        raise InputError(f"{path} is a CIFTI file, of a brain's surface; pass a volume")
+    if intent == 1002:
+        raise InputError(f"{path} holds labels (intent code 1002); pass a magnitude image")
+
+
 def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, object]:
     """The kind of image, and its header with extensions or footer, checked by nibabel."""
     if freesurfer:
@@ -254,5 +317,7 @@ def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, obj
 
 
 def _payload(image: Image, path: Path) -> bytes:
+    kind = nibabel.MGHImage if files.ending(path) in FREESURFER else nibabel.Nifti1Image
+    image = image if isinstance(image, kind) else kind.from_image(image)
     packed = files.ending(path) in (".nii.gz", ".mgz")
     return gzip.compress(image.to_bytes(), 5, mtime=0) if packed else image.to_bytes()

@@ -38,7 +38,7 @@ def find(folder: Path) -> Found:
 
 def read_frames(frames: tuple[Path, ...]) -> np.ndarray:
     """The short-axis planes of both frames, (n, h, w): first end-diastole, then end-systole."""
-    stacks = [volume.planes(volume.read_nifti(path), axis=2) for path in frames]
+    stacks = [volume.planes(volume.read_nifti(path), 2) for path in frames]
     if len({stack.shape[1:] for stack in stacks}) > 1:
         raise InputError(
             f"{frames[0]} and {frames[1]} differ in size: {stacks[0].shape[1:]} and "

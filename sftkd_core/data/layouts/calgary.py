@@ -49,7 +49,7 @@ def read_scan(path: Path) -> np.ndarray:
     image = volume.read_nifti(path)
     shape = image.shape[:3]
     axes = [k for k in range(3) if (*shape[:k], *shape[k + 1 :]) == (SIZE, SIZE)]
-    return middle(volume.planes(image, axes[0] if len(axes) == 1 else None), SLICES)
+    return middle(volume.planes(image, axes[0] if len(axes) == 1 else "axial"), SLICES)
 
 
 @np.errstate(all="ignore")  # what overflows is noticed as infinite

@@ -64,7 +64,8 @@ def write_file(path: Path, images: np.ndarray, mask: np.ndarray, level: str) -> 
     """
     if mask.ndim == 1:
         mask = np.broadcast_to(mask[:, None], images.shape[1:])
-    kspace = (np.fft.fft2(images, norm="ortho") * mask).astype(np.complex64)
+    # where, and no product: that would leave -0.0
+    kspace = np.where(mask, np.fft.fft2(images, norm="ortho"), 0).astype(np.complex64)
     zero_filled = np.abs(np.fft.ifft2(kspace, norm="ortho")).astype(np.float32)
     arrays = {"volfs": np.abs(images), f"img_volus_{level}": zero_filled}
     arrays[f"kspace_volus_{level}"] = kspace

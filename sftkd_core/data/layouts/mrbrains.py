@@ -38,7 +38,7 @@ def find(folder: Path) -> Found:
 
 def read_scan(path: Path) -> np.ndarray:
     """The axial planes (n, h, w), feet first."""
-    return volume.planes(volume.read_nifti(path))
+    return volume.planes(volume.read_nifti(path), "axial")
 
 
 def _preference(path: Path) -> tuple[int, int]:

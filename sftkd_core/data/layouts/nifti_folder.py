@@ -1,5 +1,10 @@
-"""A folder of NIfTI volumes, one a subject, at any depth."""
+"""A folder of volumes at any depth: NIfTI or FreeSurfer's, of one person each or in BIDS.
 
+BIDS names the person, ``sub-01/ses-1/anat/sub-01_ses-1_T1w.nii.gz``: sessions, runs and contrasts
+of one are then a group that no split divides. Elsewhere each file is somebody of its own.
+"""
+
+import re
 from functools import partial
 from pathlib import Path
 
@@ -9,17 +14,35 @@ from sftkd_core.data.formats import volume
 from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name
 from sftkd_core.system import files
 
-
-def find(folder: Path) -> Found:
-    """Each ``.nii`` or ``.nii.gz`` below ``folder``, named by its path."""
-    sources = []
-    for path in files_in(folder, (".nii", ".nii.gz")):
-        parts = path.relative_to(folder).parts[:-1]
-        name = plain_name("-".join((*parts, files.stem(path))))
-        sources.append(Source(name, None, (path,), partial(read_file, path), name))
-    return Found(sources, [])
+ENDINGS = (*volume.NIFTI, *volume.FREESURFER)
+_PERSON = re.compile(r"(?:^|[_.-])(sub-[a-z0-9]+)", re.IGNORECASE)
+_NO_SCAN = re.compile(r"(?:^|[_-])(?:mask|seg|dseg|gt)(?:[_-]|$)", re.IGNORECASE)
 
 
-def read_file(path: Path) -> np.ndarray:
-    """The axial planes (n, h, w), feet first."""
-    return volume.planes(volume.read_nifti(path))
+def find(folder: Path, plane: str = "auto") -> Found:
+    """Each volume below ``folder``, named by its path; segmentations and derivatives are left out.
+
+    plane  of the slices, as of ``volume.planes``
+    """
+    sources, skipped, derived = [], [], 0
+    for path in files_in(folder, ENDINGS):
+        inside = path.relative_to(folder)
+        if "derivatives" in inside.parts[:-1]:
+            derived += 1
+        elif _NO_SCAN.search(files.stem(path)):
+            skipped.append((str(inside), "named as a segmentation or mask"))
+        else:
+            name = plain_name("-".join((*inside.parts[:-1], files.stem(path))))
+            person = next(filter(None, map(_PERSON.search, inside.parts)), None)
+            group = person[1] if person else name
+            read = partial(read_file, path, plane)
+            option = "" if plane == "auto" else plane
+            sources.append(Source(name, None, (path,), read, group, option))
+    if derived:
+        skipped.append((f"{derived} files in derivatives/", "computed from scans, no scans"))
+    return Found(sources, skipped)
+
+
+def read_file(path: Path, plane: str = "auto") -> np.ndarray:
+    """The planes (n, h, w)."""
+    return volume.planes(volume.read_nifti(path), plane)

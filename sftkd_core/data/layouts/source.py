@@ -2,13 +2,15 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sftkd_core.system import InputError
+
+SCANS = (".nii", ".nii.gz", ".mgz", ".mgh", ".npy", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Source:
     files    what it is read from
     read     no arguments -> planes (n, h, w), unscaled: magnitudes >= 0 or complex64
     group    subjects of one group stay in one split (visits of one patient)
+    option   what else decides the planes, in words; "" for nothing
     """
 
     subject: str
@@ -27,6 +30,7 @@ class Source:
     files: tuple[Path, ...]
     read: Callable[[], np.ndarray]
     group: str
+    option: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,36 @@ def files_in(folder: str | Path, endings: tuple[str, ...]) -> list[Path]:
 
     Folders that are links are not entered, so that no walk is endless or leaves ``folder``.
     """
-    folder = check_folder(folder)
+    return sorted((p for p in _walk(folder) if _is_named(p, endings) and p.is_file()), key=natural)
+
+
+def links_in(folder: str | Path) -> list[tuple[str, str]]:
+    """Links below ``folder`` that ``files_in`` leaves out, if they may lead to scans; and why."""
     found = []
+    for path in filter(Path.is_symlink, sorted(_walk(folder), key=natural)):
+        name = str(path.relative_to(folder))
+        if path.is_dir():
+            found.append((name, "a linked folder; pass it itself, or copy it here"))
+        elif not path.exists() and _is_named(path, SCANS):
+            found.append((name, "a link whose file is not here; fetch it (datalad get)"))
+    return found
+
+
+def _is_named(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(endings)
+
+
+def _walk(folder: str | Path) -> Iterator[Path]:
+    """Files and links below ``folder`` but for hidden ones; links are not followed."""
+    folder = check_folder(folder)
 
     def refuse(error: OSError):
         raise InputError(f"folder {error.filename} cannot be listed ({error.strerror})")
 
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [p for p in paths if p.name.lower().endswith(endings) and p.is_file()]
-    return sorted(found, key=natural)
+        linked = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in names + linked if not name.startswith("."))
 
 
 def check_folder(folder: str | Path) -> Path:
