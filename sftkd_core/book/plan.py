@@ -1,12 +1,10 @@
 """The book's plan: every experiment that has a name, and beside it what the name stands for.
 
-One function a chapter's worth of experiments: it takes a ``Basis`` and returns names, sentences and
-experiments. The teachers of one are experiments of the plan themselves, trained once.
+One function a chapter's worth of experiments returns names and entries. An entry's teacher and
+start are names of the plan themselves, trained once; ``experiment`` makes an entry on a ``Basis``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 from sftkd_core import distillation
 from sftkd_core.data import Dataset
@@ -29,6 +27,11 @@ SFT_VARIANTS: dict[str, tuple[str, dict]] = {
 }
 PHASE = 1.0  # radians, standard deviation over a slice
 TEACHERS = 1_000  # added to a teacher's seed where networks are drawn apart
+SMALLER = {  # what two processor cores can train
+    "DC-UNet": "DC-UNet-tiny", "DAGAN": "DAGAN-narrow",
+    "VDSR-12": "VDSR-12-narrow", "VDSR-4": "VDSR-4-narrow",
+}  # fmt: skip
+ROLES = ("teacher", "sft-teacher", "student", "kd", "sft-kd")
 ALIASES = {
     "D5C5": "teacher", "D4C5": "student-D4C5", "D3C5": "student", "D2C5": "student-D2C5",
     "kd-at": "kd", "sft-kd-at": "sft-kd",
@@ -40,7 +43,7 @@ class Basis:
     """What the experiments of a plan share, besides their names.
 
     elsewhere  the other anatomy, for networks that learn there first
-    full       whether networks have the paper's size, or what two processor cores can train
+    full       whether networks have the paper's size, or that of ``SMALLER``
     apart      whether teacher and student are drawn from seeds of their own; where not, their
                first layers start equal
     """
@@ -52,11 +55,6 @@ class Basis:
     elsewhere: Dataset
     full: bool
     apart: bool = False
-
-    @property
-    def of_teachers(self) -> dict:
-        """``common`` for a teacher: its seed is nobody else's where networks are drawn apart."""
-        return {**self.common, "seed": self.seed + TEACHERS * self.apart}
 
     @property
     def common(self) -> dict:
@@ -74,8 +72,46 @@ class Basis:
         return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
 
 
-Made = Callable[[], Experiment]
-Named = dict[str, tuple[str, Made]]  # name -> what it stands for, and the experiment
+@dataclass(frozen=True)
+class Entry:
+    """An experiment of the plan before its basis is known.
+
+    what       what its name stands for
+    fields     of ``Experiment``; "teacher" and "initial" are names of the plan, or entries
+    sampling   fields in which its sampling differs from the basis's
+    teaches    whether it has the seed of teachers
+    elsewhere  whether it learns on the other anatomy
+    factor     times the epochs, with all that it builds on
+    """
+
+    what: str
+    objective: str
+    model: str
+    fields: dict = field(default_factory=dict)
+    sampling: dict = field(default_factory=dict)
+    teaches: bool = False
+    elsewhere: bool = False
+    factor: int = 1
+
+    def on(self, basis: Basis) -> Experiment:
+        """The experiment."""
+        fields = {**basis.common, "sampling": replace(basis.sampling, **self.sampling)}
+        fields["seed"] += TEACHERS * (self.teaches and basis.apart)
+        if self.elsewhere:
+            fields["data"] = basis.elsewhere
+        if self.objective == "sft":
+            fields["apart"] = basis.apart
+        fields |= self.fields
+        for role in {"teacher", "initial"} & set(fields):
+            known = fields[role]
+            fields[role] = (known if isinstance(known, Entry) else _ENTRIES[known]).on(basis)
+        model = self.model if basis.full else SMALLER.get(self.model, self.model)
+        if "student" in fields and not basis.full:
+            fields["student"] = SMALLER.get(fields["student"], fields["student"])
+        return Experiment(self.objective, model, **fields).lengthened(self.factor)
+
+
+Named = dict[str, Entry]
 
 
 def experiment(basis: Basis, name: str) -> Experiment:
@@ -84,272 +120,207 @@ def experiment(basis: Basis, name: str) -> Experiment:
     if name not in PLAN:
         known = ", ".join([*PLAN, *ALIASES])
         raise InputError(f"unknown experiment {name!r}; choose one of {known}")
-    return _entries(basis)[name][1]()
+    return _ENTRIES[name].on(basis)
 
 
-def _entries(basis: Basis) -> Named:
-    parts: tuple[Callable[[Basis], Named], ...] = (
-        _spine,
-        _methods,
-        _compression,
-        _unet,
-        _residual,
-        _pretraining,
-        _variants,
-    )
-    parts += (_rivals, _phase, _resolution)
-    return {name: entry for part in parts for name, entry in part(basis).items()}
-
-
-def _alone(model: str, common: dict, factor: int = 1, **changes) -> Made:
+def _alone(what: str, model: str, factor: int = 1, sampling: dict | None = None, **fields) -> Entry:
     """A network alone; ``factor`` 2 is a control that has the epochs of both phases."""
-    return lambda: Experiment("reconstruct", model, **common, **changes).lengthened(factor)
+    return Entry(what, "reconstruct", model, fields, sampling or {}, factor=factor)
+
+
+def _by(what: str, student: str, method: str, teacher: str, start: bool = False, **more) -> Entry:
+    """A student distilled from a teacher of the plan, perhaps from the start that this one gives.
+
+    more  fields of ``Entry``
+    """
+    fields = {"teacher": teacher, "method": method, **more.pop("fields", {})}
+    if start:
+        fields["initial"] = teacher
+    return Entry(what, "distil", student, fields, **more)
 
 
 def _family(
     name: str,
     teacher: str,
     student: str,
-    basis: Basis,
     words: str = "{}",
     origins: tuple[str, str] = ("the teacher", "the SFT teacher"),
     start: bool = True,
-    changes: dict | None = None,
+    roles: tuple[str, ...] = ROLES,
+    sampling: dict | None = None,
+    fields: dict | None = None,
     **sft,
 ) -> Named:
     """Teacher, SFT teacher, student, KD and SFT-KD by attention transfer of two networks.
 
-    name, words  of a role and of its sentence, with a place for them: "sr-{}"
-    origins      what the sentences call the two teachers
-    start        whether the distilled student starts from the branches' weights
-    changes      fields of all five experiments; ``sft`` those of the joint training
+    name, words       of a role and of its sentence, with a place for them: "sr-{}"
+    origins           what the sentences call the two teachers
+    start             whether the distilled student starts from the branches' weights
+    roles             those that are wanted; without a teacher, KD has that of the spine
+    sampling, fields  of all entries; ``sft`` fields of the joint training
     """
-    common, of_teachers = (
-        {**all_, **(changes or {})} for all_ in (basis.common, basis.of_teachers)
-    )
-    joint_fields = {**of_teachers, "apart": basis.apart, **sft}
     whole, small = (n.removesuffix("-complex") for n in (teacher, student))
-
-    def joint():
-        return Experiment("sft", teacher, student=student, **joint_fields)
-
-    def distilled(origin, initial=None):
-        fields = {"teacher": origin(), "initial": initial() if initial else None, **common}
-        return Experiment("distil", student, method="at", **fields)
-
-    alone, after = _alone(teacher, of_teachers), ", SFT start" if start else ""
-    roles: Named = {
-        "teacher": (f"{whole} alone", alone),
-        "sft-teacher": (f"{whole} with branches of {small}", joint),
-        "student": (f"{small} alone", _alone(student, common)),
-        "kd": (f"{small} distilled from {origins[0]}", lambda: distilled(alone)),
-        "sft-kd": (
-            f"{small} distilled from {origins[1]}{after}",
-            lambda: distilled(joint, joint if start else None),
+    common = {"sampling": sampling or {}, "fields": fields or {}}
+    known = name.format("teacher") if "teacher" in roles else "teacher"
+    friendly, after = name.format("sft-teacher"), ", SFT start" if start else ""
+    joint = {"student": student, **common["fields"], **sft}
+    family = {
+        "teacher": Entry(f"{whole} alone", "reconstruct", teacher, **common, teaches=True),
+        "sft-teacher": Entry(
+            f"{whole} with branches of {small}", "sft", teacher, joint, common["sampling"], True
+        ),
+        "student": Entry(f"{small} alone", "reconstruct", student, **common),
+        "kd": _by(f"{small} distilled from {origins[0]}", student, "at", known, **common),
+        "sft-kd": _by(
+            f"{small} distilled from {origins[1]}{after}", student, "at", friendly, start, **common
         ),
     }
-    return {name.format(r): (words.format(what), made) for r, (what, made) in roles.items()}
-
-
-def _spine(basis: Basis) -> Named:
-    common = basis.common
-    own = _family("{}", "D5C5", "D3C5", basis)
-    joint, student = own["sft-teacher"][1], own["student"][1]
     return {
-        **own,
-        "sft-kd-random": (
-            "D3C5 distilled from the SFT teacher, random start",
-            lambda: basis.distil("at", "sft-teacher"),
-        ),
-        "student-long": (
-            "control: D3C5 alone, the steps of both phases", _alone("D3C5", common, 2),
-        ),
-        "sft-finetuned": (
-            "control: D3C5 alone, SFT start",
-            lambda: Experiment("reconstruct", "D3C5", initial=joint(), **common),
-        ),
-        "student-twice": (
-            "control: D3C5 alone, then the same schedule once more",
-            lambda: Experiment("reconstruct", "D3C5", initial=student(), **common),
-        ),
-    }  # fmt: skip
+        name.format(role): replace(family[role], what=words.format(family[role].what))
+        for role in roles
+    }
 
 
-def _methods(basis: Basis) -> Named:
-    def made(method, friendly, variant="paper"):
-        teacher = "sft-teacher" if friendly else "teacher"
-        return lambda: basis.distil(method, teacher, sft_start=friendly, variant=variant)
+def _spine() -> Named:
+    return _family("{}", "D5C5", "D3C5") | {
+        "sft-kd-random": _by(
+            "D3C5 distilled from the SFT teacher, random start", "D3C5", "at", "sft-teacher"
+        ),
+        "student-long": _alone("control: D3C5 alone, the steps of both phases", "D3C5", 2),
+        "sft-finetuned": _alone("control: D3C5 alone, SFT start", "D3C5", initial="sft-teacher"),
+        "student-twice": _alone(
+            "control: D3C5 alone, then the same schedule once more", "D3C5", initial="student"
+        ),
+    }
 
+
+def _methods() -> Named:
     named: Named = {}
     for method, rows in distillation.METHODS.items():
         word = METHOD_NAMES.get(method, method)
         if method != "at":
-            for friendly, kind, origin in (
-                (False, "kd", "teacher"),
-                (True, "sft-kd", "SFT teacher"),
-            ):
-                sentence = f"D3C5 distilled from the {origin} by {word}"
-                named[f"{kind}-{method}"] = (sentence, made(method, friendly))
+            by = f"D3C5 distilled from the {{}} by {word}"
+            named[f"kd-{method}"] = _by(by.format("teacher"), "D3C5", method, "teacher")
+            named[f"sft-kd-{method}"] = _by(
+                by.format("SFT teacher"), "D3C5", method, "sft-teacher", start=True
+            )
         if "released" in rows:
-            sentence = f"kd, {word} as in the released code"
-            named[f"kd-{method}-released"] = (sentence, made(method, False, "released"))
+            what, released = f"kd, {word} as in the released code", {"variant": "released"}
+            named[f"kd-{method}-released"] = _by(what, "D3C5", method, "teacher", fields=released)
     return named
 
 
-def _compression(basis: Basis) -> Named:
+def _compression() -> Named:
     named: Named = {}
     for student in COMPRESSED:
-        named |= _family(f"{{}}-{student}", "D5C5", student, basis)
+        named |= _family(f"{{}}-{student}", "D5C5", student, roles=ROLES[1:])
         what = f"control: {student} alone, the steps of both phases"
-        named[f"student-long-{student}"] = (what, _alone(student, basis.common, 2))
-    del named["teacher-D4C5"], named["teacher-D2C5"]  # the teacher of the spine
+        named[f"student-long-{student}"] = _alone(what, student, 2)
     return named
 
 
-def _unet(basis: Basis) -> Named:
-    teacher = "DC-UNet" if basis.full else "DC-UNet-tiny"
-    own = _family("{}-unet", teacher, "D3C5", basis, origins=("DC-UNet", "the SFT DC-UNet"))
-    del own["student-unet"]  # the student of the spine
-    return own
+def _unet() -> Named:
+    roles = ("teacher", "sft-teacher", "kd", "sft-kd")  # the student is the spine's
+    origins = ("DC-UNet", "the SFT DC-UNet")
+    return _family("{}-unet", "DC-UNet", "D3C5", origins=origins, roles=roles)
 
 
-def _residual(basis: Basis) -> Named:
-    common = {**basis.common, "norm": "mse"}
+def _residual() -> Named:
+    mse = {"norm": "mse"}
     # the original training does not reuse the student's weights
-    own = _family(
-        "{}-residual", "ResCNN-25", "ResCNN-15", basis, "{}, MSE", start=False,
-        changes={"norm": "mse"},
-    )  # fmt: skip
+    own = _family("{}-residual", "ResCNN-25", "ResCNN-15", "{}, MSE", start=False, fields=mse)
     return own | {
-        "student-mse": ("D3C5 alone, MSE", _alone("D3C5", common)),
-        "student-free-mse": (
-            "D3C5 alone without data consistency, MSE", _alone("D3C5-free", common),
-        ),
-    }  # fmt: skip
+        "student-mse": _alone("D3C5 alone, MSE", "D3C5", **mse),
+        "student-free-mse": _alone("D3C5 alone without data consistency, MSE", "D3C5-free", **mse),
+    }
 
 
-def _pretraining(basis: Basis) -> Named:
-    def joint(**changes):
-        fields = {**basis.of_teachers, "apart": basis.apart, **changes}
-        return Experiment("sft", "D5C5", student="D3C5", **fields)
-
+def _pretraining() -> Named:
+    words, branches = "D5C5 with branches of D3C5, {} the other anatomy", {"student": "D3C5"}
+    first = Entry(words.format("on"), "sft", "D5C5", branches, teaches=True, elsewhere=True)
+    then = {**branches, "initial": "sft-teacher-elsewhere"}
     return {
-        "sft-teacher-elsewhere": (
-            "D5C5 with branches of D3C5, on the other anatomy",
-            lambda: joint(data=basis.elsewhere),
-        ),
-        "sft-teacher-pretrained": (
-            "D5C5 with branches of D3C5, started on the other anatomy",
-            lambda: joint(initial=joint(data=basis.elsewhere)),
+        "sft-teacher-elsewhere": first,
+        "sft-teacher-pretrained": Entry(
+            words.format("started on"), "sft", "D5C5", then, teaches=True
         ),
     }
 
 
-def _variants(basis: Basis) -> Named:
+def _variants() -> Named:
     named: Named = {}
     for variant, (what, changes) in SFT_VARIANTS.items():
-        words = f"{{}}: {what}"
-        own = _family(f"{{}}-{variant}", "D5C5", "D3C5", basis, words, **changes)
-        named |= {
-            f"{role}-{variant}": own[f"{role}-{variant}"] for role in ("sft-teacher", "sft-kd")
-        }
+        words, roles = f"{{}}: {what}", ("sft-teacher", "sft-kd")
+        named |= _family(f"{{}}-{variant}", "D5C5", "D3C5", words, roles=roles, **changes)
     return named
 
 
-def _rivals(basis: Basis) -> Named:
+def _rivals() -> Named:
     """Other networks, and what the released code does otherwise."""
-    common = basis.common
-    generator = "DAGAN" if basis.full else "DAGAN-narrow"
-
-    def features():
-        return basis.distil("at", joint=False)
-
-    def imitating():
-        teacher = experiment(basis, "teacher")
-        return Experiment("imitate", "D3C5", teacher=teacher, initial=features(), **common)
-
+    features = _by("attention alone", "D3C5", "at", "teacher", fields={"joint": False})
     return {
-        "DC-RDN": ("DC-RDN alone", _alone("DC-RDN", common)),
-        "MAC-ReconNet": ("MAC-ReconNet alone, one context", _alone("MAC-ReconNet", common)),
-        "DAGAN": (
-            "DAGAN: generator against discriminator",
-            lambda: Experiment("adversarial", generator, **common),
+        "DC-RDN": _alone("DC-RDN alone", "DC-RDN"),
+        "MAC-ReconNet": _alone("MAC-ReconNet alone, one context", "MAC-ReconNet"),
+        "DAGAN": Entry("DAGAN: generator against discriminator", "adversarial", "DAGAN"),
+        "kd-mri": Entry(
+            "KD-MRI: D3C5, attention first, then image and imitation",
+            "imitate", "D3C5", {"teacher": "teacher", "initial": features},
         ),
-        "kd-mri": ("KD-MRI: D3C5, attention first, then image and imitation", imitating),
-        "kd-two-phase": (
+        "kd-two-phase": _alone(
             "kd in two phases, as released: attention alone, then the image alone",
-            lambda: Experiment("reconstruct", "D3C5", initial=features(), **common),
+            "D3C5", initial=features,
         ),
-        "student-padded": (
-            "D3C5 with 5 pixels of zeros around each block's input, as released",
-            _alone("D3C5-padded", common),
+        "student-padded": _alone(
+            "D3C5 with 5 pixels of zeros around each block's input, as released", "D3C5-padded"
         ),
-        "student-hermitian": (
-            "D3C5 whose data consistency knows that images are real",
-            _alone("D3C5-hermitian", common),
+        "student-hermitian": _alone(
+            "D3C5 whose data consistency knows that images are real", "D3C5-hermitian"
         ),
+    }  # fmt: skip
+
+
+def _phase() -> Named:
+    phase = {"phase": PHASE}
+    own = _family(
+        "phase-{}", "D5C5-complex", "D3C5-complex", "complex {}, images with phase",
+        roles=("sft-teacher", "student", "sft-kd"), sampling=phase,
+    )  # fmt: skip
+    real = "D3C5 alone, images with phase, real part kept"
+    long = "control: complex D3C5 alone, the steps of both phases"
+    return own | {
+        "phase-student-real": _alone(real, "D3C5", sampling=phase),
+        "phase-student-long": _alone(long, "D3C5-complex", 2, phase),
     }
 
 
-def _phase(basis: Basis) -> Named:
-    sampled = {"sampling": replace(basis.sampling, phase=PHASE)}
-    common = {**basis.common, **sampled}
-    words = "complex {}, images with phase"
-    own = _family("phase-{}", "D5C5-complex", "D3C5-complex", basis, words, changes=sampled)
-    del own["phase-teacher"], own["phase-kd"]  # nobody asks for them
-    return own | {
-        "phase-student-real": (
-            "D3C5 alone, images with phase, real part kept", _alone("D3C5", common),
-        ),
-        "phase-student-long": (
-            "control: complex D3C5 alone, the steps of both phases",
-            _alone("D3C5-complex", common, 2),
-        ),
-    }  # fmt: skip
-
-
-def _resolution(basis: Basis) -> Named:
-    """Central k-space only; VDSR of 64 channels, half as many for two processor cores."""
-    width = "" if basis.full else "-narrow"
-    teacher, student = f"VDSR-12{width}", f"VDSR-4{width}"
-    sampled = {"sampling": replace(basis.sampling, pattern="centre")}
-    common = {**basis.common, **sampled}
-    own = _family("sr-{}", teacher, student, basis, "super-resolution: {}", changes=sampled)
-    alone, joint = own.pop("sr-teacher"), own.pop("sr-sft-teacher")
-    del own["sr-kd"], own["sr-sft-kd"]
-    own |= {"sr-teacher": alone, "sr-sft-teacher": joint}
-
-    def distilled(method, origin, initial):
-        start = initial[1]() if initial else None
-        fields = {"teacher": origin[1](), "initial": start, **common}
-        return Experiment("distil", student, method=method, **fields)
-
+def _resolution() -> Named:
+    """Central k-space only."""
+    centre, words = {"pattern": "centre"}, "super-resolution: {}"
+    named = _family("sr-{}", "VDSR-12", "VDSR-4", words, roles=ROLES[:3], sampling=centre)
     for method in RESOLUTION_METHODS:
-        for name, of, pair in (
-            ("kd", "by", (alone, None)),
-            ("sft-kd", "from SFT by", (joint, joint)),
+        for kind, of, teacher in (
+            ("kd", "by", "teacher"),
+            ("sft-kd", "from SFT by", "sft-teacher"),
         ):
-            what = f"super-resolution: VDSR-4 distilled {of} {METHOD_NAMES[method]}"
-            own[f"sr-{name}-{method}"] = (what, partial(distilled, method, *pair))
-    return own | {
-        "sr-student-long": (
-            "control: VDSR-4 alone, the steps of both phases", _alone(student, common, 2),
-        ),
-        "sr-sft-finetuned": (
-            "control: VDSR-4 alone, SFT start",
-            lambda: Experiment("reconstruct", student, initial=joint[1](), **common),
-        ),
-    }  # fmt: skip
+            what = words.format(f"VDSR-4 distilled {of} {METHOD_NAMES[method]}")
+            named[f"sr-{kind}-{method}"] = _by(
+                what, "VDSR-4", method, f"sr-{teacher}", start=kind == "sft-kd", sampling=centre
+            )
+    long, start = (
+        "control: VDSR-4 alone, the steps of both phases",
+        "control: VDSR-4 alone, SFT start",
+    )
+    return named | {
+        "sr-student-long": _alone(long, "VDSR-4", 2, centre),
+        "sr-sft-finetuned": _alone(start, "VDSR-4", sampling=centre, initial="sr-sft-teacher"),
+    }
 
 
-def _sentences() -> dict[str, str]:
-    """What the names stand for, whatever the basis."""
-    data = Dataset("brain", 64)
-    any_basis = Basis(data, Sampling(), Schedule(1), 0, data, full=True)
-    return {name: what for name, (what, _) in _entries(any_basis).items()}
-
-
-PLAN = _sentences()
+_ENTRIES: Named = {
+    **_spine(), **_methods(), **_compression(), **_unet(), **_residual(), **_pretraining(),
+    **_variants(), **_rivals(), **_phase(), **_resolution(),
+}  # fmt: skip
+PLAN = {name: entry.what for name, entry in _ENTRIES.items()}
 CAST = {  # the spine: two teachers, four students, two controls
     name: PLAN[name]
     for name in (

@@ -5,7 +5,6 @@ zero-filled images of each such way have a row of their own.
 """
 
 import argparse
-import io
 from collections.abc import Iterator
 from math import inf, isnan, nan
 from pathlib import Path
@@ -96,6 +95,4 @@ def _table(name: str) -> Path:
 def _payload(table: pd.DataFrame, path: Path) -> bytes:
     if path.suffix.lower() == ".csv":
         return table.to_csv(index=False).encode()
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    return table.to_parquet(index=False)

@@ -20,6 +20,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -158,7 +159,10 @@ def quantised_payload(payload: bytes, calibration: Measurement) -> bytes:
     """
     from onnxruntime import quantization
 
-    reader = _Reader(calibration)
+    slices = (calibration[index] for index in range(len(calibration)))
+    given = ({n: value.numpy() for n, value in inputs_of(part).items()} for part in slices)
+    # onnxruntime asks for one slice at a time, until it gets None
+    reader = SimpleNamespace(get_next=lambda: next(given, None))
     with tempfile.TemporaryDirectory() as folder, _quietly():
         float_path, int8_path = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         float_path.write_bytes(payload)
@@ -187,20 +191,6 @@ def resized(images: Tensor, height: int, width: int, count: int) -> Tensor:
     if chosen.shape[-2:] != (height, width):
         chosen = interpolate(chosen, size=(height, width), mode="bilinear", antialias=True)
     return (chosen / chosen.amax(dim=(2, 3), keepdim=True)).contiguous()
-
-
-class _Reader:
-    """Calibration slices one at a time, as onnxruntime asks for them."""
-
-    def __init__(self, measurement: Measurement):
-        self.measurement, self.next = measurement, 0
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        if self.next >= len(self.measurement):
-            return None
-        part = self.measurement[self.next]
-        self.next += 1
-        return {name: value.numpy() for name, value in inputs_of(part).items()}
 
 
 def _check_sampling(name: str, sampling: Sampling) -> None:

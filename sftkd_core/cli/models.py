@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import nan
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sftkd_core import models as networks
 from sftkd_core.book.setting import ALIASES, PLAN, Setting
 from sftkd_core.experiments import store
 from sftkd_core.experiments.experiment import Sampling
+from sftkd_core.experiments.objectives import OBJECTIVES
 from sftkd_core.system import InputError, pick_device
 
 
@@ -52,7 +53,7 @@ def check_model(setting: Setting, name: str) -> Sampling:
 
     Raises ``InputError`` unless ``find_or_train`` will know the name, and for a damaged entry.
     """
-    if _planned(name):
+    if name in PLAN or name in ALIASES:
         return setting.experiment(name).sampling
     return _from_entry(_entry_name(name), setting).sampling
 
@@ -63,7 +64,7 @@ def find_or_train(setting: Setting, name: str) -> Trained:
     name  of the plan (or an alias); else of an entry in your store or of the shipped results, or
           the beginning of one entry's name
     """
-    if not _planned(name):
+    if name not in PLAN and name not in ALIASES:
         return _from_entry(_entry_name(name), setting)
     experiment = setting.experiment(name)
     if not experiments.exists(experiment):
@@ -86,11 +87,6 @@ def entries() -> dict[str, Path]:
         for record in sorted(layer.glob("*/result.json")):
             found.setdefault(record.parent.name, record.parent)
     return found
-
-
-def _planned(name: str) -> bool:
-    """Whether the plan has the name."""
-    return name in PLAN or name in ALIASES
 
 
 def _entry_name(name: str) -> str:
@@ -121,9 +117,8 @@ def _from_entry(name: str, setting: Setting) -> Trained:
         if described["objective"] == "paraphrase":
             raise InputError(f"entry {name} is no network that reconstructs; choose another")
         model = networks.build(described["model"])
-        model.load_state_dict(_own(weights, described["objective"]))
-        acceleration = described["sampling"]["acceleration"]
-        sampling = _as_learnt(setting.sampling, described["sampling"])
+        model.load_state_dict(_own(weights, OBJECTIVES[described["objective"]].part))
+        learnt = Sampling(**described["sampling"])
         size = described["data"]["size"]
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(
@@ -132,19 +127,14 @@ def _from_entry(name: str, setting: Setting) -> Trained:
         ) from None
     device = pick_device(setting.device)
     model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Trained(name, model, sampling, acceleration, size)
+    kind = {"pattern": learnt.pattern, "noise": learnt.noise, "phase": learnt.phase}
+    sampling = replace(setting.sampling, **kind)  # type: ignore[arg-type]
+    return Trained(name, model, sampling, learnt.acceleration, size)
 
 
-def _as_learnt(sampling: Sampling, described: dict) -> Sampling:
-    """A sampling's lines with the pattern, noise and phase of a record; older ones have none."""
-    learnt = {f.name: described.get(f.name, f.default) for f in fields(Sampling)}
-    return replace(sampling, **{name: learnt[name] for name in ("pattern", "noise", "phase")})
-
-
-def _own(weights: dict[str, Tensor], objective: str) -> dict[str, Tensor]:
-    """Those of the network that reconstructs: beside it a teacher's branches or a distiller."""
-    prefixes = {"sft": "teacher.", "distil": "student.", "adversarial": "generator."}
-    prefix = prefixes.get(objective, "")
+def _own(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Those of a part of what was trained; "" is all of it."""
+    prefix = f"{part}." if part else ""
     own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     return own or weights  # distilled students were once stored alone
 
