@@ -5,6 +5,7 @@ start are names of the plan themselves, trained once; ``experiment`` makes an en
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sftkd_core import distillation
 from sftkd_core.data import Dataset
@@ -160,7 +161,7 @@ def _family(
     sampling, fields  of all entries; ``sft`` fields of the joint training
     """
     whole, small = (n.removesuffix("-complex") for n in (teacher, student))
-    common = {"sampling": sampling or {}, "fields": fields or {}}
+    common: dict[str, Any] = {"sampling": sampling or {}, "fields": fields or {}}
     known = name.format("teacher") if "teacher" in roles else "teacher"
     friendly, after = name.format("sft-teacher"), ", SFT start" if start else ""
     joint = {"student": student, **common["fields"], **sft}
@@ -226,7 +227,7 @@ def _unet() -> Named:
 
 
 def _residual() -> Named:
-    mse = {"norm": "mse"}
+    mse: dict[str, Any] = {"norm": "mse"}
     # the original training does not reuse the student's weights
     own = _family("{}-residual", "ResCNN-25", "ResCNN-15", "{}, MSE", start=False, fields=mse)
     return own | {

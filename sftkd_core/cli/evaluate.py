@@ -14,16 +14,20 @@ import torch
 
 from sftkd_core import experiments, metrics, system
 from sftkd_core.book.setting import Setting
-from sftkd_core.cli import setting_of
+from sftkd_core.cli import check_packages, setting_of
 from sftkd_core.cli.models import check_model, find_or_train
 from sftkd_core.experiments.experiment import Sampling
-from sftkd_core.system import InputError, counted
+from sftkd_core.system import counted
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Print the metrics of experiments on the test set; write them by slice and by volume."""
     setting = setting_of(options)
-    output = None if options.output is None else _table(options.output)
+    output = None
+    if options.output is not None:
+        output = system.check_output(options.output, (".csv", ".parquet"))
+        if output.suffix.lower() == ".parquet":
+            check_packages(str(output), "pyarrow")
     names = list(dict.fromkeys(options.names or ["student"]))
     names = [name for name in names if name != "zero-filled"]  # they are there anyway
     for name in names:
@@ -77,19 +81,6 @@ def _peculiar(sampling: Sampling) -> str:
     found = [] if sampling.pattern == "lines" else [sampling.pattern]
     found += [f"{k} {getattr(sampling, k):g}" for k in ("noise", "phase") if getattr(sampling, k)]
     return ", ".join(found)
-
-
-def _table(name: str) -> Path:
-    """Where a table is written; raises ``InputError`` where it cannot be."""
-    path = system.check_output(name, (".csv", ".parquet"))
-    if path.suffix.lower() == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise InputError(
-                f"{path} needs pyarrow, which is not installed; python -m pip install pyarrow"
-            ) from None
-    return path
 
 
 def _payload(table: pd.DataFrame, path: Path) -> bytes:

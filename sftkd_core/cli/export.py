@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from sftkd_core import metrics, system
-from sftkd_core.cli import setting_of
+from sftkd_core.cli import check_packages, setting_of
 from sftkd_core.cli.models import check_model, find_or_train
 from sftkd_core.consistency import Measurement, measure
 from sftkd_core.experiments.experiment import Sampling
@@ -43,7 +43,7 @@ INPUTS = ("zero_filled", "aliased", "projector")
 def export(options: argparse.Namespace) -> None:
     """Write a network as ONNX, checked against PyTorch; with --int8 a quantised one too."""
     path = system.check_output(options.output, (".onnx",))
-    _check_packages()
+    check_packages("export", "onnx", "onnxruntime", "onnxscript")
     setting = setting_of(options)
     _check_sampling(options.model, check_model(setting, options.model))
     if options.size:
@@ -210,20 +210,6 @@ def _check_sampling(name: str, sampling: Sampling) -> None:
 def _check_size(height: int, width: int) -> None:
     if not (min(height, width) >= 16 and max(height, width) <= 1024):
         raise InputError(f"size is {height} x {width}; choose between 16 and 1024 pixels a side")
-
-
-def _check_packages() -> None:
-    missing = []
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        try:
-            __import__(name)
-        except ImportError:
-            missing.append(name)
-    if missing:
-        raise InputError(
-            f"export needs {', '.join(missing)}, not installed here; "
-            f"python -m pip install {' '.join(missing)}"
-        )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ equal keys. It trains nothing: see ``running``.
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from math import inf
 from numbers import Real
@@ -140,23 +141,22 @@ class Experiment:
     precision: str = "auto"
 
     def __post_init__(self):
-        if self.objective not in OBJECTIVES:
-            raise InputError(
-                f"unknown objective {self.objective!r}; choose one of {', '.join(OBJECTIVES)}"
-            )
+        tables: dict[str, Collection[str]] = {
+            "objective": OBJECTIVES,
+            "norm": NORMS,
+            "precision": PRECISIONS,
+        }
+        for name, known in tables.items():
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
         for name in filter(None, (self.model, self.student)):
             models.check_name(name)
-        if self.norm not in NORMS:
-            raise InputError(f"unknown norm {self.norm!r}; choose one of {', '.join(NORMS)}")
         weights = self.sft_weights
         if len(weights) != 3 or not all(0 <= weight < inf for weight in weights):
             raise InputError(
                 f"sft_weights is {weights}; give three numbers from 0 up: of the teacher's term, "
                 "of the branches' and of imitation"
-            )
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}"
             )
         self._in_one_form()
         self._check_use()

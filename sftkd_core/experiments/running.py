@@ -150,9 +150,8 @@ def _train(experiment, network, earlier: dict[str, Result], device_name: str, qu
     (place / "checkpoint.safetensors").unlink(missing_ok=True)
     (place / "code.txt").unlink(missing_ok=True)
     best = min(history, key=lambda row: row["validation_loss"])
-    psnr = best.get("validation_psnr")
-    score = f"loss {best['validation_loss']:.3g}" if psnr is None else f"{psnr:.2f} dB"
-    line.close(f"done in {clock(time.perf_counter() - clock_start)}, validation {score}")
+    spent = clock(time.perf_counter() - clock_start)
+    line.close(f"done in {spent}, validation {system.score(best)}")
     return Result(experiment, network, pd.DataFrame(history), provenance, code)
 
 

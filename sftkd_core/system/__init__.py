@@ -105,7 +105,7 @@ def set_aside(path: str | Path, why: str) -> None:
 
 def _explained(error: OSError, path: Path, size: int) -> StorageError:
     if error.errno in _FULL:
-        free = shutil.disk_usage(_existing(path)).free
+        free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
         reason = (
             f"no room to write {path} ({size / 1e6:.1f} MB; {free / 1e6:.0f} MB free); "
             "free some space, or set SFTKD_HOME to a folder on another disk"
@@ -116,12 +116,6 @@ def _explained(error: OSError, path: Path, size: int) -> StorageError:
             "set SFTKD_HOME to a folder of yours" if ours else "choose another place"
         )
     return StorageError(reason)
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 class InputError(ValueError):
@@ -248,9 +242,7 @@ class Line:
         """How far a training is, its last validation, and how long the other epochs will take."""
         done, last = len(history), history[-1]
         left = sum(row["seconds"] for row in history) / done * (epochs - done)
-        psnr = last.get("validation_psnr")
-        score = f"loss {last['validation_loss']:.3g}" if psnr is None else f"{psnr:.2f} dB"
-        self.show(f"epoch {done} of {epochs}, validation {score}, {clock(left)} left")
+        self.show(f"epoch {done} of {epochs}, validation {score(last)}, {clock(left)} left")
 
     def close(self, text: str) -> None:
         """Leave a last line."""
@@ -273,6 +265,12 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
+
+
+def score(row: dict) -> str:
+    """The validation of an epoch in words: its PSNR, or its loss where there is none."""
+    psnr = row.get("validation_psnr")
+    return f"loss {row['validation_loss']:.3g}" if psnr is None else f"{psnr:.2f} dB"
 
 
 def counted(number: int, thing: str) -> str:
