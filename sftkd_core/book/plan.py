@@ -89,15 +89,9 @@ def experiment(basis: Basis, name: str) -> Experiment:
 
 def _entries(basis: Basis) -> Named:
     parts: tuple[Callable[[Basis], Named], ...] = (
-        _spine,
-        _methods,
-        _compression,
-        _unet,
-        _residual,
-        _pretraining,
-        _variants,
-    )
-    parts += (_rivals, _phase, _resolution)
+        _spine, _methods, _compression, _unet, _residual, _pretraining, _variants, _rivals, _phase,
+        _resolution,
+    )  # fmt: skip
     return {name: entry for part in parts for name, entry in part(basis).items()}
 
 
