@@ -52,8 +52,9 @@ serve: ## show the built site at http://localhost:8000
 	@echo "http://localhost:$(PORT)  (Ctrl-C ends it)"
 	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/$(PROFILE)/site
 
-lint: $(VENV)/ready ## style and spelling of code and chapters
+lint: $(VENV)/ready ## style, spelling, types and layers of code and chapters
 	@ruff check . && ruff format --check . && codespell && python workflow/setup_cell.py --check
+	@mypy && lint-imports --no-logo
 	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: not installed, skipped"; fi
 
 tidy: $(VENV)/ready ## bring code and chapters into their stored form

@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_library_and_the_results(elsewhere):
     for kind in ("py", "json", "html"):
         for path in (ROOT / "sftkd_core").rglob(f"*.{kind}"):
             assert str(path.relative_to(ROOT)) in names
+    assert "sftkd_core/py.typed" in names  # annotations are for others, too
     shipped = [p for p in (ROOT / "results").rglob("*") if p.is_file()]
     for path in shipped:
         assert f"sftkd_core/shipped/{path.relative_to(ROOT / 'results')}" in names

@@ -77,7 +77,7 @@ versus = comparisons.compare(setting, pairs)
 def test_the_chapters_are_those_of_the_map():
     assert [name(path) for path in CHAPTERS] == [
         "masks", "data_consistency", "cascades", "metrics",
-        "attention_transfer", "sft_training", "sft_kd",
+        "headroom", "attention_transfer", "sft_training", "sft_kd",
         "fitnets", "similarity", "flow", "correlation", "probabilities", "factors", "selectivity",
         "taps", "weights",
         "initialisation", "compression", "heterogeneous_teacher", "feature_domain", "pretraining",

@@ -677,7 +677,7 @@ def test_the_plan_names_fair_controls():
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"profile": "fast"}, "smoke, quick, paper"),
+    ({"profile": "fast"}, "smoke, quick, study, paper"),
     ({"acceleration": 0.5}, ">= 1"),
     ({"acceleration": "4"}, "number >= 1"),
     ({"acceleration": True}, "number >= 1"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_training import experiment
 
-from sftkd_core import consistency, distillation, experiments, masks, models, sft
+from sftkd_core import consistency, distillation, experiments, masks, models, sft, system
 from sftkd_core.data import Dataset
 from sftkd_core.data.phantoms import brain
 from sftkd_core.distillation import (
@@ -184,6 +184,7 @@ RESTS_ON = [  # a definition, a line of it, another one, and the methods whose r
     (models.CascadeStage, "kernel_size=3", "kernel_size=5", EVERY),
     (brain.brain_phantom, "0.05 * smooth", "0.06 * smooth", EVERY),
     (sft.loss, "released:", "released_:", set()),
+    (system.autocast, "dtype=torch.bfloat16", "dtype=torch.float16", EVERY),
     (write_bytes, "os.replace(part, path)", "os.rename(part, path)", set()),
 ]
 

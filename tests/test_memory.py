@@ -75,7 +75,7 @@ def test_the_gram_matrix_of_all_is_symmetric_and_of_every_block(teacher, measure
         assert (b.diagonal() > 0).all()
 
 
-class Counting(torch.nn.Module):
+class Counting(models.Staged):
     """A teacher that counts the slices it has seen."""
 
     def __init__(self, network):

@@ -9,6 +9,7 @@ from platform import machine
 
 import pytest
 import yaml
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -89,6 +90,19 @@ def test_the_library_needs_neither_jupyter_nor_the_workflow():
     assert run.stdout.strip() == "[]", run
 
 
+def test_the_wheel_says_that_it_has_types():
+    builder = WheelBuilder(str(ROOT))
+    found = {file.distribution_path: Path(file.path) for file in builder.recurse_included_files()}
+    assert found["sftkd_core/py.typed"].read_bytes() == b""
+
+
+def test_what_only_chapters_and_tests_need_is_not_the_library_s():
+    required = {Requirement(r).name for r in PROJECT["dependencies"]}
+    assert not required & {"scikit-image", "jaxtyping", "beartype", "mypy", "pyarrow", "onnx"}
+    code = "import sys; sys.modules['skimage'] = None; import sftkd_core.__main__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == sftkd_core.__version__
@@ -109,6 +123,11 @@ def test_code_and_chapters_are_in_style():
             cwd=ROOT, capture_output=True, text=True,
         )  # fmt: skip
         assert run.returncode == 0, run.stdout
+
+
+def test_annotations_hold():
+    run = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
 
 
 def test_spelling():

@@ -50,6 +50,10 @@ ALLOWED = {  # chapter: words of a sentence that may stand, and why
         "a plain student of the *same multiply-adds* that stays behind": "what would be evidence",
         "where only clear results are reported": GENERAL,
     },
+    "headroom": {
+        "the teacher leads a student of as many steps by 0.3 dB": "the rule, over seeds",
+        "The teacher leads the plain student by 0.1 dB": "of an exercise",
+    },
     "attention_transfer": {"Only from a square does the text conclude": DEFINITION},
     "factors": {
         "sixteen clear maps": GENERAL,

@@ -62,7 +62,7 @@ def reconstruct(options: argparse.Namespace) -> None:
     panel = Panel(scan.count, scan.aspect, scan.plane) if panel_path else None
     report = _run(scan, mask, trained, panel)
     payloads = {output: scan.payload(output)}
-    if panel_path:
+    if panel_path and panel:
         payloads[panel_path] = panel.png(trained.name)
     for path, payload in payloads.items():
         system.write_bytes(path, payload)
@@ -85,12 +85,12 @@ class Report:
         """Compare slices (b, h, w) with their targets, each over its target's maximum."""
         peak = target.max((1, 2), keepdims=True)
         there = peak[:, 0, 0] > 0
-        pair = [torch.from_numpy(x[there] / peak[there])[:, None] for x in (image, target)]
+        ours, true = (torch.from_numpy(x[there] / peak[there])[:, None] for x in (image, target))
         if not there.any():
             return
         row = self.rows.setdefault(name, {"psnr": [], "ssim": []})
-        row["psnr"] += metrics.psnr(*pair, reduction="slice").tolist()
-        row["ssim"] += metrics.ssim(*pair, reduction="slice").tolist()
+        row["psnr"] += metrics.psnr(ours, true, reduction="slice").tolist()
+        row["ssim"] += metrics.ssim(ours, true, reduction="slice").tolist()
 
     def show(self, scan: Scan, mask: np.ndarray, trained: Trained) -> None:
         """Print it."""
@@ -137,7 +137,7 @@ def _run(scan: Scan, mask: np.ndarray, trained: Trained, panel: Panel | None) ->
         line.show(f"slice {first + 1} of {scan.count}")
         target = scan.target(first, last)
         measurement, scales, kept = _measured(scan, mask, first, last, report)
-        if not len(kept):
+        if measurement is None:
             continue
         began = time.perf_counter()
         image = experiments.reconstruct(trained.model, measurement).clamp(min=0)

@@ -174,7 +174,7 @@ class Dataset:
         subjects = range(first, first + counts[split])
         # subject k of data set seed s is phantom 1000 s + k: seeds share no subject
         return [
-            phantoms.subject(self.name, 1000 * self.seed + k, self.size, self.slices)
+            phantoms.subject(self.name, 1000 * self.seed + k, self.size, self.slices)  # type: ignore[arg-type]
             for k in subjects
         ]
 
@@ -190,10 +190,10 @@ class Dataset:
                 continue
             if images.dtype.kind == "c" and not complex_valued:
                 images = np.abs(images)
-            images = _middle(torch.from_numpy(images)[:, None], self.slices, subject)
+            kept = _middle(torch.from_numpy(images)[:, None], self.slices, subject)
             if self.size is not None:
-                images = _fit(images, self.size)
-            volumes.append(Volume(subject, images[:, 0].numpy(), synthetic=False))
+                kept = _fit(kept, self.size)
+            volumes.append(Volume(subject, kept[:, 0].numpy(), synthetic=False))
         if len({volume.slices.shape[1:] for volume in volumes}) > 1:
             shapes = sorted({volume.slices.shape[1:] for volume in volumes})
             raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
@@ -319,7 +319,7 @@ def _fit(images: torch.Tensor, size: int) -> torch.Tensor:
     top, left = (side - height) // 2, (side - width) // 2
     images = pad(images, (left, side - width - left, top, side - height - top))
     if side != size:
-        parts = (images.real, images.imag) if images.is_complex() else (images,)
+        parts = [images.real, images.imag] if images.is_complex() else [images]
         parts = [
             interpolate(part, size=(size, size), mode="bilinear", antialias=True) for part in parts
         ]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +44,7 @@ class Format:
     """
 
     text: str
-    find: Callable[[Path], Found]
+    find: Callable[..., Found]
     size: int | None
     subjects: tuple[int, int]
     slices: tuple[int, int] | None = None
@@ -225,7 +225,8 @@ def _all(sources, output, size, scaling, jobs, report) -> tuple[list[dict], list
 
 def _in_parallel(work, sources: list[Source], jobs: int) -> Iterator[tuple[Source, dict | str]]:
     """Each source with what ``work`` makes of it in a process; no more at once than workers."""
-    pending, waiting = {}, list(sources)
+    waiting = list(sources)
+    pending: dict[Future, Source] = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
             while waiting or pending:

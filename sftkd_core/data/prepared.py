@@ -54,9 +54,11 @@ def is_entry(entry) -> bool:
     if not all(isinstance(entry.get(name), str) for name in texts):
         return False
     shape, file = entry.get("shape"), entry["file"]
-    whole = isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)
+    if not isinstance(shape, list) or len(shape) != 3:
+        return False
+    whole = all(type(n) is int and n > 0 for n in shape)
     plain = file.endswith(".npy") and Path(file).name == file and "\\" not in file
-    return whole and min(shape) > 0 and plain and entry["dtype"] in ("float32", "complex64")
+    return whole and plain and entry["dtype"] in ("float32", "complex64")
 
 
 def read_note(path: Path) -> dict | None:
@@ -91,12 +93,12 @@ def write_subject(path: Path, images: np.ndarray) -> None:
     images = np.ascontiguousarray(images)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(images))
-    system.write_bytes(path, header.getvalue(), memoryview(images).cast("B"))
+    system.write_bytes(path, header.getvalue(), images.data.cast("B"))
 
 
 def checksum(images: np.ndarray) -> str:
     """The CRC-32 of an array's values, in hexadecimal."""
-    return f"{zlib.crc32(memoryview(np.ascontiguousarray(images)).cast('B')):08x}"
+    return f"{zlib.crc32(np.ascontiguousarray(images).data.cast('B')):08x}"
 
 
 def fingerprint(folder: str | Path) -> str:

@@ -24,7 +24,7 @@ from sftkd_core.experiments.fingerprint import seal, shape_of
 from sftkd_core.experiments.objectives import OBJECTIVES, learn, start
 from sftkd_core.experiments.training import Schedule
 from sftkd_core.sft import NORMS
-from sftkd_core.system import PRECISIONS, InputError
+from sftkd_core.system import PRECISIONS, InputError, autocast, effective_precision
 
 PATTERNS = ("lines", "centre")
 
@@ -283,6 +283,7 @@ class Experiment:
         """The definitions that the seal starts from; of what it builds on as well."""
         aim = OBJECTIVES[self.objective]
         roots = [aim.network, aim.task, learn, Sampling, NORMS[self.norm]]
+        roots += [autocast, effective_precision]  # what of the system decides a number
         for name in filter(None, (self.model, self.student)):
             roots += models.definitions(name)
         if self.data.synthetic:

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -53,6 +54,7 @@ class ArrayScan(Scan):
     def kspace(self, first: int, last: int) -> np.ndarray:
         # of the image the right way round, so that a shift of the image does not come with it
         image = self._turned(image_of(self.values[first:last], self.order))
+        assert self.measured is not None  # only a scan that lacks lines is asked
         kspace = np.fft.fft2(image, norm="ortho") * self.measured[:, None]
         return kspace.astype(np.complex64)
 
@@ -142,10 +144,11 @@ def _open(
     files.check_volume(values.shape, path)
     what = f"{name} {values.dtype.name}".strip()
     if layout == "hwn":
-        values, known = (None if x is None else np.moveaxis(x, 2, 0) for x in (values, known))
+        values = np.moveaxis(values, 2, 0)
+        known = None if known is None else np.moveaxis(known, 2, 0)
     values = values.reshape(-1, *values.shape[-2:])
     check_size(path, *values.shape)
-    details = {"by_columns": False}
+    details: dict[str, Any] = {"by_columns": False}
     if values.dtype.kind == "c":
         note, details = _survey(path, values, what, order, name)
     elif name.startswith("kspace"):
@@ -166,7 +169,8 @@ def _open(
 
 def _survey(path: Path, kspace: np.ndarray, what: str, order: str, name: str) -> tuple[str, dict]:
     """What is said of k-space, and what the scan of it has to know."""
-    rows = columns = 0  # their energies, over all slices
+    height, width = kspace.shape[1:]
+    rows, columns = np.zeros(height), np.zeros(width)  # their energies, over all slices
     for part in _parts(kspace):
         files.check_finite(part, path)
         some = energies(part)
@@ -181,7 +185,7 @@ def _survey(path: Path, kspace: np.ndarray, what: str, order: str, name: str) ->
     note += f": {counted(len(kspace), 'slice')}"
     middle_first = np.fft.ifftshift if places[0] else np.asarray
     energy = [middle_first(rows), middle_first(columns)]
-    lines, by_columns, padded = _lines(path, *(e > 0 for e in energy), name)
+    lines, by_columns, padded = _lines(path, energy[0] > 0, energy[1] > 0, name)
     if padded:
         note += f", with a border of zeros ({padded}), which is taken for padding"
     details = {"order": places, "by_columns": by_columns, "measured": lines}
@@ -202,7 +206,9 @@ def _order(path: Path, kspace, centred: bool | None, order: str) -> tuple[bool, 
             "frequency is with --order corner or --order centre"
         )
     first = max(0, (len(kspace) - _LOOKED_AT) // 2)
-    return order_of(kspace[first : first + _LOOKED_AT], centred)
+    places = order_of(kspace[first : first + _LOOKED_AT], centred)
+    assert places is not None  # for the centre is known
+    return places
 
 
 def _lines(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -142,8 +143,8 @@ def load_nifti(path: str | Path, plane: str = "auto") -> Stack:
     """The ``planes`` of the volume at ``path``, those that are not empty."""
     image = read_nifti(path)
     cut = _Cut(image, plane)
-    images, scales, indices = scale_slices(cut.planes(np.asarray(image.dataobj)))
-    images = torch.from_numpy(images)[:, None]
+    scaled, scales, indices = scale_slices(cut.planes(np.asarray(image.dataobj)))
+    images = torch.from_numpy(scaled)[:, None]
     return Stack(images, scales.astype(np.float64), indices, image, cut.plane)
 
 
@@ -179,15 +180,15 @@ class _Cut:
         there = ornt_transform(io_orientation(image.affine), _UPRIGHT)  # where each axis goes, how
         towards = [int(step) for step in there[:, 1]]
         spacing = nibabel.affines.voxel_sizes(image.affine)
-        axis = plane
         if isinstance(plane, str):
             if plane not in ("auto", *PLANES):
                 known = ", ".join(PLANES)
                 raise InputError(f"unknown plane {plane!r}; choose one of auto, {known}")
-            axis = _acquired(image, spacing) if plane == "auto" else None
-            if axis is None:
-                wanted = PLANES.index("axial" if plane == "auto" else plane)
-                axis = int(np.flatnonzero(there[:, 0] == wanted)[0])
+            wanted = PLANES.index("axial" if plane == "auto" else plane)
+            acquired = _acquired(image, spacing) if plane == "auto" else None
+            axis = int(np.flatnonzero(there[:, 0] == wanted)[0]) if acquired is None else acquired
+        else:
+            axis = plane
         rows, columns = sorted((k for k in range(3) if k != axis), key=lambda k: there[k, 0])
         self.plane = PLANES[int(there[axis, 0])]
         self.aspect = float(spacing[rows] / spacing[columns])
@@ -199,7 +200,7 @@ class _Cut:
     def planes(self, values: np.ndarray) -> np.ndarray:
         """A view (n, h, w) of (x, y, z) or (x, y); further axes are of one entry."""
         values = values[..., None] if values.ndim == 2 else values
-        values = values[(..., *[0] * (values.ndim - 3))]
+        values = np.squeeze(values, tuple(range(3, values.ndim)))
         return values.transpose(self._axes)[self._steps]
 
 
@@ -303,7 +304,7 @@ def _check_intent(header, path: Path) -> None:
         raise InputError(f"{path} holds labels (intent code 1002); pass a magnitude image")
 
 
-def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, object]:
+def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, Any]:
     """The kind of image, and its header with extensions or footer, checked by nibabel."""
     if freesurfer:
         stream = content if isinstance(content, mmap.mmap) else io.BytesIO(content)

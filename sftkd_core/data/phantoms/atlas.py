@@ -28,7 +28,7 @@ def tissue_maps() -> Tensor:
     maps = []
     for tissue in ("gm", "wm", "t1"):
         path = folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
-        values = np.asarray(nibabel.load(str(path)).dataobj, dtype=np.float32)
+        values = np.asarray(nibabel.load(str(path)).dataobj, dtype=np.float32)  # type: ignore[attr-defined]
         maps.append(values > 0 if tissue == "t1" else values / 255)  # the template is stripped
     return torch.from_numpy(np.stack(maps).astype(np.float32))[None]
 

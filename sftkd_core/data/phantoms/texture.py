@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 
 def smooth_field(
-    generator: np.random.Generator, shape: tuple[int, int, int], knots: int, channels: int = 1
+    generator: np.random.Generator, shape: tuple[int, ...], knots: int, channels: int = 1
 ) -> Tensor:
     """Random fields that vary over about ``1 / knots`` of the volume: (channels, *shape) float32.
 
@@ -40,6 +40,6 @@ def as_scanned(images: Tensor, generator: np.random.Generator) -> np.ndarray:
     images = shaded(images, generator)
     level = generator.uniform(0.006, 0.016) * images.max()
     noise = generator.standard_normal((2, *shape), dtype=np.float32)
-    noise = torch.from_numpy(noise) * level
+    noise = torch.from_numpy(noise) * level  # type: ignore[assignment]
     images = torch.hypot(images + noise[0], noise[1])  # the magnitude of complex noise
     return scaled(images)
