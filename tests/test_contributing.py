@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's example of a new method works as it is printed."""
+"""CONTRIBUTING.md: its example works as printed, its map has every room, its paths are there."""
 
 import re
 import types
@@ -9,17 +9,16 @@ import torch
 from test_training import experiment
 
 from sftkd_core import distillation, experiments
-from sftkd_core.distillation.method import Method
 
-TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_the_printed_method_can_be_trained_with(monkeypatch):
-    functions, row = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+    file, word = re.findall(r"```python\n(.*?)```", TEXT, re.S)
     means = types.ModuleType("means")
-    exec(functions, means.__dict__)
-    names = {"means": means, "Method": Method, "SHARE": distillation.SHARE}
-    added = eval("{" + row.split("\n", 1)[1] + "}", names)
+    exec(file, means.__dict__)
+    added = eval("{" + word.split("\n", 1)[1] + "}", {"means": means})
     monkeypatch.setitem(distillation.METHODS, "means", added["means"])
     student, teacher = torch.rand(3, 4, 6, 5), torch.rand(3, 4, 6, 5)
     expected = (student.mean((2, 3)) - teacher.mean((2, 3))).square().mean()
@@ -29,3 +28,16 @@ def test_the_printed_method_can_be_trained_with(monkeypatch):
     )
     result = experiments.run(wanted, quiet=True)
     assert result.provenance["kd_weight"] > 0
+
+
+def test_the_map_has_every_room():
+    rooms = re.findall(r"^\| (`.*?) \|", TEXT, re.M)
+    named = {name.strip("/`") for row in rooms for name in re.findall(r"`[\w./]+`", row)}
+    there = {path.name for path in (ROOT / "sftkd_core").iterdir()}
+    assert named == there - {"__init__.py", "__main__.py", "__pycache__"}
+
+
+def test_paths_lead_somewhere():
+    paths = set(re.findall(r"`((?:sftkd_core|book|tests|workflow|results)/[\w./]+)`", TEXT))
+    assert len(paths) > 10
+    assert not [path for path in paths if not (ROOT / path).exists()]

@@ -12,7 +12,7 @@ import ast
 import re
 import textwrap
 
-TERM = r"[\w\"`][\w\".`-]*"
+TERM = r"[\w\"`](?:[\w\".`-]*[\w\"`])?"
 ROW = re.compile(rf"^(?P<names>{TERM}(?:,? {TERM})*) {{2,}}(?P<text>\S.*)$")
 
 
