@@ -144,7 +144,7 @@ def test_a_peak_beside_the_centre_makes_no_difference(run):
     np.save("rolled.npy", np.roll(kspace, 1, 1))
     run("reconstruct", "k.npy", "a.npy")
     printed = run("reconstruct", "rolled.npy", "b.npy")
-    assert "the peak 1 off it" in printed
+    assert "the peak 1 line off the zero frequency" in printed
     assert "phase: 0.0%" in printed
     np.testing.assert_allclose(np.load("b.npy"), np.load("a.npy"), atol=1e-2)
     np.save("m.npy", np.roll(LINES, 1))

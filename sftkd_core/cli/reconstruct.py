@@ -233,7 +233,7 @@ def _peak_in_words(scan: Scan) -> str:
     if not scan.peak:
         return ""
     lines = min(scan.peak, scan.height - scan.peak)
-    return f", the peak {lines} off it: shifted there, with the lines that are measured"
+    return f", the peak {counted(lines, 'line')} off the zero frequency and shifted there"
 
 
 def _check_acceleration(scan: Scan, mask: np.ndarray, options: argparse.Namespace) -> None:
