@@ -35,7 +35,7 @@ from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.models.cascade import ComplexCascade
 from sftkd_core.system import InputError, Line, counted, describe
 
-PHASE = 0.03  # of the central energy; what a network of real images can lose
+PHASE = 0.02  # of the central energy: beyond, the student errs more than the complex network does
 
 
 def reconstruct(options: argparse.Namespace) -> None:

@@ -187,14 +187,15 @@ class Dataset:
         ]
 
     def _scanned(self, split: str, complex_valued: bool) -> list[Volume]:
-        volumes = []
+        volumes, skipped = [], []
         for subject, read in self._subjects(split):
             try:
                 images = read()
             except InputError as error:
                 if self.is_volume or self.is_prepared:
                     raise
-                warnings.warn(f"skipped {subject}: {error}")
+                skipped.append(f"skipped {subject}: {error}")
+                warnings.warn(skipped[-1])
                 continue
             if images.dtype.kind == "c" and not complex_valued:
                 images = np.abs(images)
@@ -202,6 +203,8 @@ class Dataset:
             if self.size is not None:
                 images = _fit(images, self.size)
             volumes.append(Volume(subject, images, synthetic=False))
+        if skipped and not volumes:
+            raise InputError(f"{self.name} has no readable subject to {split}; {skipped[0]}")
         if len({volume.slices.shape[1:] for volume in volumes}) > 1:
             shapes = sorted({volume.slices.shape[1:] for volume in volumes})
             raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
