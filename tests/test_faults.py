@@ -16,6 +16,7 @@ from sftkd_core.__main__ import main
 from sftkd_core.book.setting import Setting
 from sftkd_core.data import SPLITS, Dataset, prepared
 from sftkd_core.data.layouts import kdmri
+from sftkd_core.system import InputError
 
 y, x = np.mgrid[-1:1:64j, -1:1:64j]
 HEAD = (
@@ -144,7 +145,7 @@ def test_a_peak_beside_the_centre_makes_no_difference(run):
     np.save("rolled.npy", np.roll(kspace, 1, 1))
     run("reconstruct", "k.npy", "a.npy")
     printed = run("reconstruct", "rolled.npy", "b.npy")
-    assert "the peak 1 off it" in printed
+    assert "the peak 1 line off the zero frequency" in printed
     assert "phase: 0.0%" in printed
     np.testing.assert_allclose(np.load("b.npy"), np.load("a.npy"), atol=1e-2)
     np.save("m.npy", np.roll(LINES, 1))
@@ -342,6 +343,13 @@ def test_a_folder_to_train_on_keeps_persons_apart_and_skips_what_is_damaged(tmp_
         pairs = [(s, split) for split in SPLITS for s in dataset.load(split).subjects]
     assert len({subject for subject, _ in pairs}) == 9
     assert all(len(splits) == 1 for splits in splits_of(pairs).values())
+    for path in (tmp_path / "bids").rglob("*_T1w.nii.gz"):
+        path.write_bytes(b"nothing")
+    with (
+        pytest.warns(UserWarning, match="skipped"),
+        pytest.raises(InputError, match=r"no readable .* unpacking"),
+    ):
+        dataset.load("test")
 
 
 # ---- F8: links

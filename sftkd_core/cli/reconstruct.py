@@ -35,7 +35,7 @@ from sftkd_core.experiments.experiment import Sampling
 from sftkd_core.models.cascade import ComplexCascade
 from sftkd_core.system import InputError, Line, counted, describe
 
-PHASE = 0.03  # of the central energy; what a network of real images can lose
+PHASE = 0.02  # of the central energy: beyond, the student errs more than the complex network does
 
 
 def reconstruct(options: argparse.Namespace) -> None:
@@ -233,7 +233,7 @@ def _peak_in_words(scan: Scan) -> str:
     if not scan.peak:
         return ""
     lines = min(scan.peak, scan.height - scan.peak)
-    return f", the peak {lines} off it: shifted there, with the lines that are measured"
+    return f", the peak {counted(lines, 'line')} off the zero frequency and shifted there"
 
 
 def _check_acceleration(scan: Scan, mask: np.ndarray, options: argparse.Namespace) -> None:

@@ -9,14 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import interpolate
 
 from sftkd_core.data import phantoms, prepared
 from sftkd_core.data.layouts import kdmri, nifti_folder
-from sftkd_core.data.layouts.source import Found, Source, check_distinct, files_in, links_in
+from sftkd_core.data.layouts.source import (
+    Found,
+    Source,
+    by_group,
+    check_distinct,
+    files_in,
+    links_in,
+)  # fmt: skip
 from sftkd_core.data.phantoms import PHANTOM_VERSION, PHANTOMS
 from sftkd_core.data.prepare import FORMATS
-from sftkd_core.data.slices import SPLITS, Slices, Volume, scale_slices, stack
+from sftkd_core.data.slices import SPLITS, Slices, Volume, centre, scale_slices, stack
 from sftkd_core.system import InputError, files
 
 SHORT_NAMES = tuple(FORMATS)  # of data sets that ``prepare`` puts where they are found
@@ -136,7 +143,7 @@ class Dataset:
         if _is_kdmri(self._place):
             return f"KD-MRI's HDF5 {about}"
         found = _found(self._place)
-        people = len({source.group for source in found.sources})
+        people = len(by_group(found.sources))
         if people < len(found.sources):
             about += f"; {len(found.sources)} volumes of {people} people, each in one split"
         if found.skipped:
@@ -179,21 +186,24 @@ class Dataset:
         ]
 
     def _scanned(self, split: str, complex_valued: bool) -> list[Volume]:
-        volumes = []
+        volumes, skipped = [], []
         for subject, read in self._subjects(split):
             try:
                 images = read()
             except InputError as error:
                 if self.is_volume or self.is_prepared:
                     raise
-                warnings.warn(f"skipped {subject}: {error}")
+                skipped.append(f"skipped {subject}: {error}")
+                warnings.warn(skipped[-1])
                 continue
             if images.dtype.kind == "c" and not complex_valued:
                 images = np.abs(images)
-            kept = _middle(torch.from_numpy(images)[:, None], self.slices, subject)
+            images = _middle(images, self.slices, subject)
             if self.size is not None:
-                kept = _fit(kept, self.size)
-            volumes.append(Volume(subject, kept[:, 0].numpy(), synthetic=False))
+                images = _fit(images, self.size)
+            volumes.append(Volume(subject, images, synthetic=False))
+        if skipped and not volumes:
+            raise InputError(f"{self.name} has no readable subject to {split}; {skipped[0]}")
         if len({volume.slices.shape[1:] for volume in volumes}) > 1:
             shapes = sorted({volume.slices.shape[1:] for volume in volumes})
             raise InputError(f"volumes of {self.name} differ in size: {shapes}; give a size")
@@ -229,9 +239,7 @@ class Dataset:
 
     def _share(self, sources: list[Source]) -> dict[str, list[Source]]:
         """Persons to each split, however many volumes they have."""
-        persons: dict[str, list[Source]] = {}
-        for source in sources:
-            persons.setdefault(source.group, []).append(source)
+        persons = list(by_group(sources).values())
         if len(persons) < 3:
             raise InputError(
                 f"folder {self.name} holds {len(sources)} NIfTI volumes of {len(persons)} persons; "
@@ -240,9 +248,8 @@ class Dataset:
         order = np.random.default_rng(self.seed).permutation(len(persons))
         held = max(1, round(0.2 * len(persons)))
         parts = np.split(order, [len(persons) - 2 * held, len(persons) - held])
-        members = list(persons.values())
         return {
-            name: [source for i in sorted(part[: getattr(self, name)]) for source in members[i]]
+            name: [source for i in sorted(part[: getattr(self, name)]) for source in persons[i]]
             for name, part in zip(SPLITS, parts, strict=True)
         }
 
@@ -295,13 +302,11 @@ def _digest_once(path: str, size: int, time: int) -> bytes:
     return bytes.fromhex(files.sha256(path))
 
 
-def _middle(images: torch.Tensor, count: int, path: str) -> torch.Tensor:
+def _middle(images: np.ndarray, count: int, path: str) -> np.ndarray:
     """``count`` evenly spaced slices of the middle half, or all where there are not so many."""
     available = len(images)
     if min(images.shape[-2:]) < 16:
-        raise InputError(
-            f"{path} has slices of {tuple(images.shape[-2:])} pixels; at least 16 x 16"
-        )
+        raise InputError(f"{path} has slices of {images.shape[-2:]} pixels; at least 16 x 16")
     if available <= count:
         return images
     span = max(count, available // 2)
@@ -309,17 +314,14 @@ def _middle(images: torch.Tensor, count: int, path: str) -> torch.Tensor:
     return images[first + np.linspace(0, span - 1, count).round().astype(int)]
 
 
-def _fit(images: torch.Tensor, size: int) -> torch.Tensor:
-    """Pad to a square with zeros, then resample to (n, 1, size, size), each with its maximum."""
-    height, width = images.shape[-2:]
-    if (height, width) == (size, size):
-        return images
-    highest = images.abs().amax(dim=(2, 3), keepdim=True)
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    images = pad(images, (left, side - width - left, top, side - height - top))
-    if side != size:
-        parts = [images.real, images.imag] if images.is_complex() else [images]
+def _fit(planes: np.ndarray, size: int) -> np.ndarray:
+    """Pad to a square with zeros, then resample to (n, size, size), each with its maximum."""
+    if planes.shape[1:] == (size, size):
+        return planes
+    images = torch.from_numpy(centre(planes, max(planes.shape[1:])))[:, None]
+    if images.shape[-1] != size:
+        highest = images.abs().amax(dim=(2, 3), keepdim=True)
+        parts = (images.real, images.imag) if images.is_complex() else (images,)
         parts = [
             interpolate(part, size=(size, size), mode="bilinear", antialias=True) for part in parts
         ]
@@ -327,4 +329,4 @@ def _fit(images: torch.Tensor, size: int) -> torch.Tensor:
         # an empty slice of a volume scaled as a whole stays empty
         greatest = images.abs().amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo().tiny)
         images = images / greatest * highest
-    return images.contiguous()
+    return images[:, 0].contiguous().numpy()

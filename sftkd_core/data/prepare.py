@@ -24,6 +24,7 @@ from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nif
 from sftkd_core.data.layouts.source import (
     Found,
     Source,
+    by_group,
     check_distinct,
     check_folder,
     links_in,
@@ -108,7 +109,7 @@ def prepare(
         raise InputError(f"{folder} holds nothing of {name} ({form.text}){why}")
     splits, left_out = _split(found.sources, form, seed, held_out)
     sources = [source for source in found.sources if source.subject in splits]
-    people = len({source.group for source in found.sources})
+    people = len(by_group(found.sources))
     of_people = "" if people == len(found.sources) else f", of {people} people, each in one split"
     report(f"{folder}: {len(found.sources)} subjects of {name} ({form.text}){of_people}")
     for label, reason in skipped + left_out:
@@ -167,9 +168,7 @@ def _split(
     sources: list[Source], form: Format, seed: int, held_out: int | None
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """The split of each subject, by groups and never by slice, and which are left out."""
-    groups: dict[str, list[Source]] = {}
-    for source in sources:
-        groups.setdefault(source.group, []).append(source)
+    groups = by_group(sources)
     if len(groups) < 2:
         raise InputError(
             f"the folder holds {len(groups)} subject ({sources[0].subject}); at least 2 are "
@@ -255,8 +254,8 @@ def prepare_one(source: Source, output: Path, size: int | None, scaling: str) ->
         key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
         stem = f"{plain_name(source.subject)}-{key}"
         note, path = output / f"{stem}.json", output / f"{stem}.npy"
-        entry = prepared.read_note(note) if note.is_file() else None
-        if entry is not None and entry["file"] == path.name and _is_whole(output, entry):
+        entry = prepared.read_note(note)
+        if entry is not None and entry["file"] == path.name:
             return {**entry, "made": False}
         with np.errstate(all="ignore"):  # what overflows is noticed below
             planes = source.read()
@@ -287,14 +286,6 @@ def prepare_one(source: Source, output: Path, size: int | None, scaling: str) ->
     }
     system.write_bytes(note, json.dumps(entry, indent=1).encode())
     return {**entry, "made": True}
-
-
-def _is_whole(output: Path, entry: dict) -> bool:
-    try:
-        prepared.read_subject(output, entry)
-    except InputError:
-        return False
-    return True
 
 
 def _finish(output: Path, manifest: dict) -> None:

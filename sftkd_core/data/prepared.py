@@ -62,12 +62,15 @@ def is_entry(entry) -> bool:
 
 
 def read_note(path: Path) -> dict | None:
-    """The entry of a finished subject, None where there is none or not a whole one."""
+    """The entry of a finished subject, None where there is none, or its slices are not whole."""
     try:
         entry = _read_json(path)
+        if is_entry(entry):
+            read_subject(path.parent, entry)
+            return entry
     except InputError:
-        return None
-    return entry if is_entry(entry) else None
+        pass
+    return None
 
 
 def read_subject(folder: str | Path, entry: dict) -> np.ndarray:

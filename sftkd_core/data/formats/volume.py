@@ -83,43 +83,45 @@ class VolumeScan(Scan):
     read and rounded when it is put, so affine, orientation, header and data type stay.
     """
 
-    stored: "_Stored"
-    planes: np.ndarray  # a view of it, (n, h, w)
+    image: Image  # of the numbers stored
+    planes: np.ndarray  # a view of these, (n, h, w)
+    slope: float
+    intercept: float
 
     def images(self, first: int, last: int) -> np.ndarray:
         return np.clip(self.values(first, last), 0, None)
 
     def values(self, first: int, last: int) -> np.ndarray:
         """Intensities as they are, (b, h, w) float32."""
-        return self.stored.in_units(self.planes[first:last]).astype(np.float32)
+        planes = self.planes[first:last]
+        return _in_units(planes, self.slope, self.intercept).astype(np.float32)
 
     def put(self, indices: np.ndarray, images: np.ndarray) -> None:
-        values = (images.astype(np.float64) - self.stored.intercept) / self.stored.slope
+        values = (images.astype(np.float64) - self.intercept) / self.slope
         self.planes[indices] = as_dtype(values, self.planes.dtype)
 
     def payload(self, path: Path) -> bytes:
-        stored = self.stored
-        image = stored.kind(stored.values, stored.affine, stored.header)
-        if isinstance(image, nibabel.Nifti1Image):
-            # only now, for a new image forgets it; stored numbers then go out as they are
-            image.header.set_slope_inter(stored.slope, stored.intercept)
-        return _payload(image, path)
+        if isinstance(self.image, nibabel.Nifti1Image):
+            # a new image has forgotten it; stored numbers then go out as they are
+            self.image.header.set_slope_inter(self.slope, self.intercept)
+        return _payload(self.image, path)
 
 
 def open_volume(path: Path, plane: str = "auto") -> VolumeScan:
     """The volume in a file, checked plane by plane and not copied; ``plane`` as of ``planes``."""
-    stored = _stored(path)
-    cut = _Cut(stored, plane)
-    planes = cut.planes(stored.values)
+    image, slope, intercept = _stored(path)
+    cut = _Cut(image, plane)
+    planes = cut.planes(image.dataobj)
     check_size(path, *planes.shape)
     count, height, width = planes.shape
-    codes = "".join(nibabel.aff2axcodes(stored.affine))
-    kind = "FreeSurfer" if stored.kind is nibabel.MGHImage else "NIfTI"
+    codes = "".join(nibabel.aff2axcodes(image.affine))
+    kind = "FreeSurfer" if isinstance(image, nibabel.MGHImage) else "NIfTI"
     slices = counted(count, f"{cut.plane} slice")
     note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {slices}"
     scan = VolumeScan(
         path=path, count=count, height=height, width=width, note=note,
-        aspect=cut.aspect, plane=cut.plane, stored=stored, planes=planes,
+        aspect=cut.aspect, plane=cut.plane, image=image, planes=planes, slope=slope,
+        intercept=intercept,
     )  # fmt: skip
     files.check_magnitudes((scan.values(*some) for some in scan.batches()), path)
     return scan
@@ -133,10 +135,10 @@ def read_nifti(path: str | Path) -> Image:
     of volumes, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
     equal. Memory is asked for only after the header's claim has been compared with the file.
     """
-    stored = _stored(Path(path))
-    values = stored.in_units(stored.values)
+    image, *scaling = _stored(Path(path))
+    values = _in_units(image.dataobj, *scaling)
     files.check_magnitudes(values.T, path)
-    return stored.kind(values, stored.affine, stored.header)
+    return type(image)(values, image.affine, image.header)
 
 
 def load_nifti(path: str | Path, plane: str = "auto") -> Stack:
@@ -176,7 +178,7 @@ class _Cut:
     """
 
     @np.errstate(all="ignore")  # absurd voxels have no aspect
-    def __init__(self, image: "Image | _Stored", plane: str | int):
+    def __init__(self, image: Image, plane: str | int):
         there = ornt_transform(io_orientation(image.affine), _UPRIGHT)  # where each axis goes, how
         towards = [int(step) for step in there[:, 1]]
         spacing = nibabel.affines.voxel_sizes(image.affine)
@@ -204,7 +206,7 @@ class _Cut:
         return values.transpose(self._axes)[self._steps]
 
 
-def _acquired(image: "Image | _Stored", spacing: np.ndarray) -> int | None:
+def _acquired(image: Image, spacing: np.ndarray) -> int | None:
     """The axis across which slices were acquired, where the file tells."""
     shape = (*image.shape, 1)[:3]
     single = [axis for axis in range(3) if shape[axis] == 1]
@@ -218,32 +220,19 @@ def _acquired(image: "Image | _Stored", spacing: np.ndarray) -> int | None:
     return int(longest) if spacing[longest] >= _THICK * spacing[second] else None
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """A volume as its file stores it; ``values`` may be changed, which leaves the file alone."""
-
-    kind: type  # of nibabel's images
-    header: nibabel.spatialimages.SpatialHeader
-    affine: np.ndarray
-    values: np.ndarray
-    slope: float
-    intercept: float
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the file."""
-        return self.values.shape
-
-    def in_units(self, values: np.ndarray) -> np.ndarray:
-        """Stored numbers times the slope, plus the intercept; themselves without these."""
-        if (self.slope, self.intercept) == (1, 0):
-            return values
-        precise = np.float32 if values.dtype.itemsize <= 2 else np.float64
-        return values * precise(self.slope) + precise(self.intercept)
+def _in_units(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Stored numbers times the slope, plus the intercept; themselves without these."""
+    if (slope, intercept) == (1, 0):
+        return values
+    precise = np.float32 if values.dtype.itemsize <= 2 else np.float64
+    return values * precise(slope) + precise(intercept)
 
 
-def _stored(path: Path) -> _Stored:
-    """Compare what the header says with what is there, then give both."""
+def _stored(path: Path) -> tuple[Image, float, float]:
+    """An image of the numbers in a file, their slope and their intercept, after all checks.
+
+    The numbers may be changed, which leaves the file alone.
+    """
     files.check_regular(path)
     if files.ending(path) not in (*NIFTI, *FREESURFER):
         raise InputError(f"{path} cannot be read as a volume; convert it to .nii or .nii.gz first")
@@ -279,7 +268,9 @@ def _stored(path: Path) -> _Stored:
             f"has {max(0, there)}; it may be truncated"
         )
     values = np.ndarray(shape, dtype, content, offset, order="F")
-    return _Stored(kind, header, affine, values, slope or 1.0, intercept if slope else 0.0)
+    with _silent():
+        image = kind(values, affine, header)
+    return image, slope or 1.0, intercept if slope else 0.0
 
 
 @contextmanager

@@ -36,8 +36,7 @@ def find(folder: Path, plane: str = "auto") -> Found:
             person = next(filter(None, map(_PERSON.search, inside.parts)), None)
             group = person[1] if person else name
             read = partial(read_file, path, plane)
-            option = "" if plane == "auto" else plane
-            sources.append(Source(name, None, (path,), read, group, option))
+            sources.append(Source(name, None, (path,), read, group, f"{plane} planes"))
     if derived:
         skipped.append((f"{derived} files in derivatives/", "computed from scans, no scans"))
     return Found(sources, skipped)

@@ -109,6 +109,14 @@ def side_of(path: Path, folder: Path, train: tuple[str, ...], test: tuple[str, .
     return None
 
 
+def by_group(sources: list[Source]) -> dict[str, list[Source]]:
+    """The sources of each group, in their order."""
+    groups: dict[str, list[Source]] = {}
+    for source in sources:
+        groups.setdefault(source.group, []).append(source)
+    return groups
+
+
 def plain_name(text: str) -> str:
     """A name fit for a file anywhere: letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:100] or "subject"
