@@ -321,7 +321,7 @@ def _fit(planes: np.ndarray, size: int) -> np.ndarray:
     images = torch.from_numpy(centre(planes, max(planes.shape[1:])))[:, None]
     if images.shape[-1] != size:
         highest = images.abs().amax(dim=(2, 3), keepdim=True)
-        parts = (images.real, images.imag) if images.is_complex() else (images,)
+        parts = [images.real, images.imag] if images.is_complex() else [images]
         parts = [
             interpolate(part, size=(size, size), mode="bilinear", antialias=True) for part in parts
         ]

@@ -111,7 +111,7 @@ def open_volume(path: Path, plane: str = "auto") -> VolumeScan:
     """The volume in a file, checked plane by plane and not copied; ``plane`` as of ``planes``."""
     image, slope, intercept = _stored(path)
     cut = _Cut(image, plane)
-    planes = cut.planes(image.dataobj)
+    planes = cut.planes(np.asanyarray(image.dataobj))
     check_size(path, *planes.shape)
     count, height, width = planes.shape
     codes = "".join(nibabel.aff2axcodes(image.affine))
@@ -136,7 +136,7 @@ def read_nifti(path: str | Path) -> Image:
     equal. Memory is asked for only after the header's claim has been compared with the file.
     """
     image, *scaling = _stored(Path(path))
-    values = _in_units(image.dataobj, *scaling)
+    values = _in_units(np.asanyarray(image.dataobj), *scaling)
     files.check_magnitudes(values.T, path)
     return type(image)(values, image.affine, image.header)
 
