@@ -122,15 +122,7 @@ class Setting:
         if self.profile == "paper" and data.is_prepared:
             # all of it, and as it is where all slices have one square size
             return Dataset(name, data.own_size or size, ALL, ALL, ALL, ALL, self.seed)
-        return Dataset(
-            name=name,
-            size=size,
-            slices=profile.slices,
-            train=profile.train,
-            validation=profile.validation,
-            test=profile.test,
-            seed=self.seed,
-        )
+        return self._subjects(name, size)
 
     @cached_property
     def elsewhere(self) -> Dataset:
@@ -138,15 +130,12 @@ class Setting:
         profile = PROFILES[self.profile]
         name = "brain" if self.dataset.name in ("cardiac", "heart", "acdc") else "cardiac"
         name = NOISE_FREE[name] if profile.noise else name
-        return Dataset(
-            name=name,
-            size=self.dataset.size or profile.size,
-            slices=profile.slices,
-            train=profile.train,
-            validation=profile.validation,
-            test=profile.test,
-            seed=self.seed,
-        )
+        return self._subjects(name, self.dataset.size or profile.size)
+
+    def _subjects(self, name: str, size: int) -> Dataset:
+        """As many subjects and slices as the profile says."""
+        p = PROFILES[self.profile]
+        return Dataset(name, size, p.slices, p.train, p.validation, p.test, self.seed)
 
     @cached_property
     def sampling(self) -> Sampling:
