@@ -2,90 +2,53 @@
 
     python benchmarks/steps.py [--size 240] [--batch 4] [--repeats 7] [--methods at sp]
 
-The recipe, written out here: eager float32, five separate networks' branches, FFT data consistency,
-and for distillation the teacher's forward pass in every step and each method's loss as the common
-libraries write it ("nst" with matrix products, "nst-broadcast" by broadcasting as some do). Ours:
-branches as one batch, data consistency as a matrix product, bfloat16 and channels-last where the
-hardware has it, the frozen teacher's summaries cached, losses by matrix products in the features'
-own precision, and the memory of freed tensors kept, as ``training.fit`` does.
+The recipe is ``sftkd_core.book.plain``: eager float32, branches one after the other, FFT data
+consistency, and for distillation the teacher's forward pass in every step; each method's loss
+stands here as the common libraries write it ("nst" with matrix products, "nst-broadcast" by
+broadcasting as some do). Ours: branches as one batch, data consistency as a matrix product,
+bfloat16 and channels-last where the hardware has it, the frozen teacher's summaries cached, losses
+by matrix products in the features' own precision, and the memory of freed tensors kept, as
+``training.fit`` does.
 
 Each side of each step runs in a process of its own: the recipe in one as a reader would start it,
 and once more in one that keeps freed memory, so that the last column compares the arithmetic
-alone. The processes take turns, one step each, so that what else the machine does falls on all.
+alone. The processes take turns, one step each, so that what else the machine does falls on all;
+seconds are the processor's, of all threads, or a GPU's clock.
 """
 
 import argparse
 import functools
 import multiprocessing
-import time
 from math import exp
 from statistics import median
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, normalize, relu
+from torch.nn.functional import normalize
 
 from sftkd_core import distillation, models, sft
+from sftkd_core.book import plain
+from sftkd_core.book.plain import middles
 from sftkd_core.consistency import measure
 from sftkd_core.distillation.teacher import common_sizes, remember
 from sftkd_core.experiments import Sampling, objectives
+from sftkd_core.models.cost import clocked, convolution_peak
 from sftkd_core.system import autocast, describe, has_bfloat16, keep_freed_memory, pick_device
-
-
-def plain_stage(convolutions, image, kspace, mask):
-    """Convolutions with ReLU between, then the FFT form of data consistency."""
-    kept = []
-    for index, layer in enumerate(convolutions):
-        image = layer(relu(image) if index else image)
-        kept.append(image)
-    predicted = torch.fft.fft2(image, norm="ortho")
-    predicted = (1 - mask) * predicted + mask * kspace
-    return torch.fft.ifft2(predicted, norm="ortho").real, kept
-
-
-def plain_cascade(network, image, kspace, mask, first=0):
-    images, kept = [], []
-    for stage in list(network.stages)[first:]:
-        image, features = plain_stage(stage.convolutions, image, kspace, mask)
-        images.append(image)
-        kept.append(features)
-    return images, kept
 
 
 def plain_sft_step(joint, optimiser, start, kspace, mask, target):
     """Teacher, then each of its four branches by itself."""
     optimiser.zero_grad()
-    images, _ = plain_cascade(joint.teacher, start, kspace, mask)
-    loss = (images[-1] - target).abs().mean()
-    for k in range(4):
-        branch = plain_cascade(joint.student, images[k], kspace, mask, first=k + 1)[0][-1]
-        loss = loss + ((branch - target).abs().mean() + (branch - images[-1]).abs().mean()) / 4
-    loss.backward()
+    plain.sft_loss(joint.teacher, joint.student, start, kspace, mask, target).backward()
     optimiser.step()
 
 
 def plain_kd_step(student, optimiser, teacher, parts, loss, start, kspace, mask, target):
     """The student beside its teacher, which computes its features in every step."""
     optimiser.zero_grad()
-    with torch.no_grad():
-        _, theirs = plain_cascade(teacher, start, kspace, mask)
-    images, mine = plain_cascade(student, start, kspace, mask)
-    kd = loss(mine, theirs, *parts)
-    ((images[-1] - target).abs().mean() + 1e-3 * kd).backward()
+    given = (start, kspace, mask, target, loss, tuple(parts))
+    plain.kd_loss(student, teacher, *given).backward()
     optimiser.step()
-
-
-def middles(features):
-    return [stage[(len(stage) - 1) // 2] for stage in features]
-
-
-def plain_at(mine, theirs):
-    kd = 0
-    for s, t in zip(middles(mine), middles(theirs), strict=True):
-        maps = [f.pow(2).sum(1).flatten(1) for f in (s, t)]
-        maps = [m / m.norm(dim=1, keepdim=True) for m in maps]
-        kd = kd + (maps[0] - maps[1]).norm(dim=1).mean()
-    return kd
 
 
 def plain_fitnets(mine, theirs, regressor):
@@ -155,7 +118,7 @@ def plain_nst(mine, theirs, broadcast=False):
 
 WARM = 2  # steps of each side before the first that counts
 PLAIN = {
-    "at": plain_at, "fitnets": plain_fitnets, "sp": plain_sp, "fsp": plain_fsp,
+    "at": plain.attention, "fitnets": plain_fitnets, "sp": plain_sp, "fsp": plain_fsp,
     "cc": plain_cc, "pkt": plain_pkt, "ft": plain_ft, "nst": plain_nst,
     "nst-broadcast": functools.partial(plain_nst, broadcast=True),
 }  # fmt: skip
@@ -183,24 +146,22 @@ def examples(options, device):
     images = torch.rand(options.batch, 1, size, size, generator=generator).to(device)
     lines = Sampling(4).mask(size)
     measurement = measure(images, lines)
-    mask = torch.from_numpy(lines).float()[:, None].expand(size, size).to(device)
-    plain = (measurement.zero_filled, measurement.kspace, mask, images)
-    return objectives.Examples(measurement, images), plain
+    return objectives.Examples(measurement, images), plain.arguments(measurement, images)
 
 
-def sft_step(ours, train, plain):
+def sft_step(ours, train, given):
     """One side's step of training a student-friendly teacher, as a function of nothing."""
     device = train.targets.device
     joint = sft.StudentFriendlyTeacher(models.build("D5C5", 0), models.build("D3C5", 0)).to(device)
     if not ours:
-        return functools.partial(plain_sft_step, joint, adam(joint), *plain)
+        return functools.partial(plain_sft_step, joint, adam(joint), *given)
     joint.to(memory_format=torch.channels_last)
     indices = torch.arange(len(train.targets))
     objective = objectives.student_friendly(train)
     return functools.partial(our_step, joint, adam(joint), objective, indices, device)
 
 
-def kd_step(name, ours, train, plain):
+def kd_step(name, ours, train, given):
     """One side's step of distilling by a method, as a function of nothing."""
     device = train.targets.device
     method = distillation.method(name.partition("-")[0])
@@ -213,12 +174,12 @@ def kd_step(name, ours, train, plain):
         optimiser = adam(nn.ModuleList([student, *learnt]))
         parts = [*learnt, *fixed]
         return functools.partial(
-            plain_kd_step, student, optimiser, teacher, parts, PLAIN[name], *plain
+            plain_kd_step, student, optimiser, teacher, parts, PLAIN[name], *given
         )
     distiller = distillation.Distiller(student, learnt).to(memory_format=torch.channels_last)
     sizes = common_sizes(method, student, teacher, train.targets.shape[-2:])
     memory = remember(teacher, train.measurement, method, fixed, sizes)
-    objective = objectives.distillation(train, memory, method, 1e-3)
+    objective = objectives.distillation(train, memory, method, plain.KD_WEIGHT)
     indices = torch.arange(len(train.targets))
     return functools.partial(our_step, distiller, adam(distiller), objective, indices, device)
 
@@ -228,11 +189,11 @@ def serve(name, side, options, pipe):
     if side != "recipe":
         keep_freed_memory()
     device = pick_device(options.device)
-    train, plain = examples(options, device)
+    train, given = examples(options, device)
     ours = side == "ours"
-    step = sft_step(ours, train, plain) if name == "SFT" else kd_step(name, ours, train, plain)
+    step = sft_step(ours, train, given) if name == "SFT" else kd_step(name, ours, train, given)
     while pipe.recv():
-        pipe.send(timed(step, device))
+        pipe.send(clocked(step, device))
 
 
 def compare(name, options):
@@ -261,33 +222,6 @@ def compare(name, options):
         pipe.send(False)
         process.join()
     return [median(column) for column in columns]
-
-
-def timed(function, device):
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def convolution_peak(device, dtype, seconds=1.0):
-    """The best rate of a 3x3 convolution that this machine shows, forward, in FLOP/s."""
-    best = 0.0
-    for channels, size in ((32, 240), (64, 128), (256, 64)):
-        x = torch.randn(4, channels, size, size, device=device, dtype=dtype)
-        x = x.to(memory_format=torch.channels_last)
-        w = torch.randn(channels, channels, 3, 3, device=device, dtype=dtype)
-        w = w.to(memory_format=torch.channels_last)
-        work = 2 * 9 * channels**2 * size**2 * 4
-        with torch.inference_mode():
-            conv2d(x, w, padding=1)
-            until = time.perf_counter() + seconds
-            while time.perf_counter() < until:
-                best = max(best, work / timed(lambda x=x, w=w: conv2d(x, w, padding=1), device))
-    return best
 
 
 def multiplications(network, size):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import matplotlib
 import pandas as pd
+import study_block
 
 from sftkd_core import experiments
 from sftkd_core.book import comparisons, plots
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 FIGURE = ROOT / "book" / "_static" / "overview.png"
 START, END = "<!-- results: written by workflow/readme.py -->", "<!-- end of results -->"
+CLAIMS = ROOT / "book" / "_static" / "claims.png"
+INTRO = ROOT / "book" / "intro.md"
+STUDY = ("<!-- study: written by workflow/readme.py -->", "<!-- end of study -->")
 SEEDS = (0, 1, 2, 3, 4)
 FACTOR = 3
 NO, PART, YES = "no", "in part", "yes"
@@ -194,40 +198,50 @@ def main() -> int:
         return compare() if check else write()
 
 
-def compare() -> int:
-    """0 where the README says what the results say, rounding aside."""
-    before, block = said(), computed()
-    words = [
-        re.sub(r"[-+−]?\d+\.\d+", "#", part.split("Trained on")[0]) for part in (before, block)
+def blocks() -> list[tuple[Path, str, str, str]]:
+    """File, markers before and after, and what has to stand between them."""
+    settings = [Setting("quick", seed=seed, device="cpu") for seed in SEEDS]
+    study = study_block.block()
+    return [
+        (README, *STUDY, study),
+        (INTRO, *STUDY, study),
+        (README, START, END, results_block(settings, evaluate(settings))),
     ]
-    ours, theirs = map(numbers, (before, block))
-    # another processor may round differently: one unit of the last digit
-    close = len(ours) == len(theirs) and all(
-        abs(a - b) < 1.5 * 10**-digits for (a, digits), (b, _) in zip(ours, theirs, strict=True)
-    )
-    if close and words[0] == words[1]:
-        return 0
-    print(f"error: README.md says\n{before}\nbut the results are\n{block}", file=sys.stderr)
-    return 1
+
+
+def compare() -> int:
+    """0 where README and front page say what the results say, rounding aside."""
+    wrong = 0
+    for path, start, end, block in blocks():
+        before = said(path, start, end)
+        words = [re.sub(r"[-+−]?\d+\.\d+", "#", p.split("Trained on")[0]) for p in (before, block)]
+        ours, theirs = map(numbers, (before, block))
+        # another processor may round differently: one unit of the last digit
+        close = len(ours) == len(theirs) and all(
+            abs(a - b) < 1.5 * 10**-digits for (a, digits), (b, _) in zip(ours, theirs, strict=True)
+        )
+        if not close or words[0] != words[1]:
+            wrong = 1
+            print(
+                f"error: {path.name} says\n{before}\nbut the results are\n{block}", file=sys.stderr
+            )
+    return wrong
 
 
 def write() -> int:
-    block = computed()
-    head, rest = README.read_text(encoding="utf-8").split(START)
-    README.write_text(f"{head}{START}\n{block}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    for path, start, end, block in blocks():
+        head, rest = path.read_text(encoding="utf-8").split(start)
+        path.write_text(f"{head}{start}\n{block}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        print(block)
     figure(Setting("quick", seed=SEEDS[0], device="cpu"))
-    print(block)
+    study_block.draw(CLAIMS)
     return 0
 
 
-def said() -> str:
-    text = README.read_text(encoding="utf-8")
-    return text[text.index(START) + len(START) : text.index(END)].strip()
-
-
-def computed() -> str:
-    settings = [Setting("quick", seed=seed, device="cpu") for seed in SEEDS]
-    return results_block(settings, evaluate(settings))
+def said(path: Path = README, start: str = START, end: str = END) -> str:
+    """What stands between two markers of a file."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index(start) + len(start) : text.index(end)].strip()
 
 
 if __name__ == "__main__":

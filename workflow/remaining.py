@@ -19,9 +19,17 @@ def remaining(wanted: list[Path], at_once: int = 1) -> str:
     line = f"{len(done)} of {len(wanted)} networks are there"
     if not left or not done:
         return line
-    seconds = [json.loads(path.read_text()).get("seconds", 0) for path in done]
+    seconds = [_seconds(path) for path in done]
     minutes = left * statistics.mean(seconds) / 60 / min(at_once, left)
     return f"{line}; the other {left} take about {max(1, round(minutes))} min, {at_once} at once"
+
+
+def _seconds(receipt: Path) -> float:
+    """What a training took; nothing where its receipt is being written, or is no receipt."""
+    try:
+        return float(json.loads(receipt.read_text()).get("seconds", 0))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return 0.0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 A wrong parameter, a missing ``parameters`` cell, a failed cell, cells run out of order or an
 unreadable notebook end with one line that names it and status 1. A failed run leaves
 ``OUT.failed.ipynb`` to read and no ``OUT.ipynb``. A good one leaves ``OUT.ipynb`` and, beside it,
-``OUT.json``: parameters, commit, versions, device, seconds.
+``OUT.json``: parameters, commit, versions, device, seconds, and the numbers that it reported.
 """
 
 import argparse
@@ -37,20 +37,20 @@ def run(source: Path, target: Path, parameters: dict, timeout: int | None = None
     timeout  seconds that one cell may take. A kernel can lose a message and wait for ever: a run
              that runs out of time is tried once more.
     """
-    names = parameter_names(read(source), source)
-    unknown = ", ".join(sorted(set(parameters) - names))
-    if unknown:
-        known = ", ".join(sorted(names))
-        raise ChapterError(f"{source.name} has no parameter {unknown}; it has {known}")
+    check_parameters(read(source), source, parameters)
     failed = target.with_name(f"{target.stem}.failed.ipynb")
-    for stale in (target, target.with_suffix(".json"), failed):
+    said = target.with_suffix(".said")
+    for stale in (target, target.with_suffix(".json"), failed, said):
         stale.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
+    os.environ["SFTKD_REPORT"] = str(said.resolve())  # where sftkd_core.book.report writes
     _execute_patiently(source, failed, parameters, timeout)
     notebook = read(failed)
     check_order(notebook, source)
     record = _record(notebook, source, parameters, started, time.perf_counter() - clock)
+    record["numbers"] = _numbers(said)
+    said.unlink(missing_ok=True)
     part = target.with_suffix(".json.part")
     part.write_text(json.dumps(record, indent=1))
     os.replace(failed, target)  # from here on the run counts
@@ -87,6 +87,15 @@ def parameter_names(notebook: nbformat.NotebookNode, source: Path) -> set[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
+
+
+def check_parameters(notebook: nbformat.NotebookNode, source: Path, given: dict) -> None:
+    """Raise ``ChapterError`` for a parameter that the chapter does not have."""
+    names = parameter_names(notebook, source)
+    unknown = ", ".join(sorted(set(given) - names))
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise ChapterError(f"{source.name} has no parameter {unknown}; it has {known}")
 
 
 def check_order(notebook: nbformat.NotebookNode, source: Path) -> None:
@@ -164,6 +173,12 @@ def _record(notebook, source: Path, given: dict, started: datetime, seconds: flo
         "seconds": round(seconds, 1),
         "cells": sum(cell.cell_type == "code" for cell in notebook.cells),
     }
+
+
+def _numbers(said: Path) -> list[dict]:
+    from sftkd_core.book import report
+
+    return report.read(said)
 
 
 def _commit() -> str:

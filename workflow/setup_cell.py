@@ -5,8 +5,10 @@ python workflow/setup_cell.py --check    only say which chapters that would chan
 """
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlparse
 
 import nbformat
 import yaml
@@ -19,17 +21,22 @@ CELL = """\
 # The torch and numpy that are installed stay as they are.
 import importlib.metadata
 import importlib.util
+import os
 import subprocess
 import sys
 
 if importlib.util.find_spec("sftkd_core") is None:
-    repository = "{url}"
+    repository, edition = "{url}", "{commit}"
+    results = "{results}"  # where it finds this edition's networks
     if not repository:
-        raise SystemExit("sftkd_core is missing: clone the book, then run: pip install -e .")
-    installed = [name for name in ("torch", "numpy") if importlib.util.find_spec(name)]
+        raise SystemExit("sftkd_core is missing: clone the book; pip install -e .")
+    installed = [n for n in ("torch", "numpy") if importlib.util.find_spec(n)]
     keep = [f"{{name}}=={{importlib.metadata.version(name)}}" for name in installed]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", *keep]
-    subprocess.run([*pip, f"sftkd-core @ git+{{repository}}"], check=True)
+    print("installing the book's library, for a minute", flush=True)
+    told = os.environ | {{"SFTKD_RESULTS_URL": results}}
+    library = f"sftkd-core @ git+{{repository}}@{{edition}}"
+    subprocess.run([*pip, library], check=True, env=told)
     importlib.invalidate_caches()"""
 
 
@@ -38,9 +45,27 @@ def repository_url() -> str:
     return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 
 
-def setup_source(url: str | None = None) -> str:
-    """The source of the setup cell for a repository."""
-    return CELL.format(url=repository_url() if url is None else url)
+def setup_source(url: str | None = None, commit: str = "") -> str:
+    """The source of the setup cell for a repository, and for one edition of it: a commit."""
+    url, commit = repository_url() if url is None else url, commit or "HEAD"
+    return CELL.format(url=url, commit=commit, results=results_url(url, commit))
+
+
+def results_url(url: str, commit: str) -> str:
+    """Where the files of ``results/`` can be read one by one; empty where it is not known."""
+    where = urlparse(url)
+    if where.hostname != "github.com":
+        return ""
+    return f"https://raw.githubusercontent.com{where.path.removesuffix('.git')}/{commit}/results"
+
+
+def edition() -> str:
+    """The commit of this edition; empty outside of a clone."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def tidy(notebook: nbformat.NotebookNode, url: str | None = None) -> nbformat.NotebookNode:

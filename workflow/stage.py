@@ -35,6 +35,7 @@ def stage(executed: Path, target: Path) -> None:
     tables = {
         "<!-- chapter-table -->": chapter_table(records),
         "<!-- status-table -->": status_table(records),
+        "<!-- gpu-table -->": gpu_table(ROOT / "results" / "gpu.json"),
     }
     for path in sorted((ROOT / "book").rglob("*")):
         place = target / path.relative_to(ROOT)
@@ -52,6 +53,7 @@ def stage(executed: Path, target: Path) -> None:
         place = target / path.relative_to(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
         notebook = nbformat.read(executed / path.relative_to(ROOT), as_version=4)
+        notebook.cells[0].source = timed(notebook.cells[0].source, records[path])
         nbformat.write(for_the_page(notebook, url), place)
 
 
@@ -81,13 +83,31 @@ def for_the_page(notebook: nbformat.NotebookNode, url: str) -> nbformat.Notebook
             continue
         tags = cell.metadata.get("tags", [])
         if "setup" in tags:
-            cell.source = setup_cell.setup_source(url)
+            cell.source = setup_cell.setup_source(url, setup_cell.edition())
         if "injected-parameters" in tags:
             cell.metadata["tags"] = [*tags, "remove-cell"]
         for output in cell.outputs:
             if "data" in output and "text/html" in output["data"]:
                 output["data"].pop(WIDGET_VIEW, None)
     return notebook
+
+
+def timed(head: str, record: dict) -> str:
+    """A chapter's head whose paragraph on time ends in what this run of it took.
+
+    Raises SystemExit where a head has no such paragraph.
+    """
+    paragraphs = head.split("\n\n")
+    place = next((i for i, text in enumerate(paragraphs) if text.startswith("**Time")), None)
+    if place is None:
+        raise SystemExit(f"error: {record['title']} does not begin a paragraph with **Time**")
+    seconds, profile = record["seconds"], record["parameters"]["profile"]
+    took = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} minutes"
+    paragraphs[place] += (
+        f" *This page took {took} at profile `{profile}` on {record['device']}; no GPU of Colab's "
+        "has been timed.*"
+    )
+    return "\n\n".join(paragraphs)
 
 
 def record_of(path: Path, executed: Path) -> dict:
@@ -101,42 +121,51 @@ def record_of(path: Path, executed: Path) -> dict:
 
 def chapter_table(records: dict) -> str:
     """Chapters, the networks they name, and how long they took in this edition."""
-    lines = ["| chapter | networks | time in this edition | on |", "|---|---|---|---|"]
+    rows = [["chapter", "networks", "time in this edition"]]
     for number, record in enumerate(records.values(), 1):
         named = ", ".join(record["meta"].get("experiments", [])) or "none"
-        lines.append(
-            f"| {number}. [{record['title']}]({record['link']}) | {named} "
-            f"| {record['seconds']:.0f} s | {record['device']} |"
-        )
+        title = f"{number}. [{record['title']}]({record['link']})"
+        rows.append([title, named, f"{record['seconds']:.0f} s"])
     note = (
         "\nThe time is that of the chapter's cells; the networks that it names are trained once, "
-        "before it or within it, and the [status page](status.md) says how long that took."
+        "before it or within it. The [status page](status.md) says how long that took, and on what."
     )
-    return "\n".join(lines) + "\n" + note
+    return "\n".join([*_table(rows), note])
 
 
 def status_table(records: dict) -> str:
-    """One row a chapter, what all have in common, then the trainings behind them."""
-    shared, columns = [], {}
-    for title, field in (("parameters", "parameters"), ("versions", "versions")):
-        texts = [_listed(record[field]) for record in records.values()]
-        if len(set(texts)) == 1:
-            shared.append(f"All chapters, {title}: {texts[0]}.\n")
-        else:
-            columns[title] = texts
-    head = ["chapter", "started (UTC)", *columns, "code", "device", "time"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    """One row a chapter; folded below it what chapters ran with, and the trainings behind them."""
+    fields = {
+        "parameters": lambda record: _listed(record["parameters"]),
+        "versions": lambda record: _listed(record["versions"]),
+        "code": lambda record: f"`{record['commit']}`",
+        "device": lambda record: record["device"],
+    }
+    texts = {title: [text(r) for r in records.values()] for title, text in fields.items()}
+    shared = [title for title, found in texts.items() if len(set(found)) == 1]
+    common = [f"- {title}: {texts[title][0]}" for title in shared]
+    differing = [title for title in texts if title not in shared]
+    short, long = [["chapter", "started (UTC)", "time"]], [["chapter", *differing]]
     for number, record in enumerate(records.values()):
-        row = [
-            f"[{record['title']}]({record['link']})",
-            record["started"][:16].replace("T", " "),
-            *(texts[number] for texts in columns.values()),
-            f"`{record['commit']}`",
-            record["device"],
-            f"{record['seconds']:.0f} s",
-        ]
-        lines.append(f"| {' | '.join(row)} |")
-    return "\n".join([*lines, "", *shared]) + training_table(records)
+        name = f"[{record['title']}]({record['link']})"
+        started = record["started"][:16].replace("T", " ")
+        short.append([name, started, f"{record['seconds']:.0f} s"])
+        long.append([name, *(texts[title][number] for title in differing)])
+    folded = ["All chapters share:\n", *common, ""] if common else []
+    folded += _table(long) if differing else []
+    details = _folded("What each chapter ran with: parameters, versions, code, device", folded)
+    return "\n".join([*_table(short), "", details]) + "\n" + training_table(records)
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    """A table's lines in Markdown; the first row is its head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+
+
+def _folded(title: str, lines: list[str]) -> str:
+    """What opens on a click."""
+    return "\n".join([f":::{{dropdown}} {title}", *lines, ":::"])
 
 
 def _listed(values: dict) -> str:
@@ -155,11 +184,7 @@ def training_table(records: dict) -> str:
     }
     if not wanted:
         return ""
-    lines = [
-        "\n## The networks behind the numbers\n",
-        "| experiment | epochs | trained on | in | time | code | network |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = [["experiment", "epochs", "trained on", "in", "time", "code", "network"]]
     described = {}
     for (data, name), setting in wanted.items():
         result = experiments.find(setting.experiment(name), "cpu")
@@ -167,12 +192,35 @@ def training_table(records: dict) -> str:
             raise SystemExit(f"error: no result of experiment {name}; run its chapter again")
         about = result.provenance
         described[about["data"]] = None
-        lines.append(
-            f"| {name} ({Path(data).name}) | {len(result.history)} | {about['hardware']} "
-            f"| {about['precision']} | {result.seconds:.0f} s | `{about['commit']}` "
-            f"| `{result.experiment.name}` |"
+        rows.append(
+            [
+                f"{name} ({Path(data).name})",
+                f"{len(result.history)}",
+                about["hardware"],
+                about["precision"],
+                f"{result.seconds:.0f} s",
+                f"`{about['commit']}`",
+                f"`{result.experiment.name}`",
+            ]
         )
-    return "\n".join(lines) + f"\n\nData: {'; '.join(described)}.\n"
+    hours = sum(float(row[4].removesuffix(" s")) for row in rows[1:]) / 3600
+    said = f"{len(rows) - 1} networks, trained in {hours:.1f} hours of one process. "
+    table = _folded("Each network: where, when and for how long it was trained", _table(rows))
+    heading = "\n## The networks behind the numbers\n"
+    return f"{heading}\n{said}Data: {'; '.join(described)}.\n\n{table}\n"
+
+
+def gpu_table(path: Path) -> str:
+    """What ``benchmarks/gpu.py`` has found, if somebody has run it."""
+    if not path.exists():
+        return "`python benchmarks/gpu.py` has not been run for this edition."
+    found = json.loads(path.read_text())
+    lines = ["| what | measured | which says |", "|---|---|---|"]
+    for row in found["rows"]:
+        value = "" if row["value"] is None else f"{row['value']:.4g} {row['unit']}"
+        lines.append(f"| {row['what']} | {value} | {row['says']} |")
+    note = f"On {found['device']}, torch {found['torch']}, {found['when'][:10]}."
+    return "\n".join([*lines, "", note])
 
 
 def main() -> int:

@@ -1,0 +1,110 @@
+"""Put finished trainings of profile "study" beside the shipped results, in half the bytes.
+
+    python workflow/ship.py HOME [STAGE ...] [--halve NAME ...]
+
+HOME is the SFTKD_HOME of the trainings. An entry is shipped if it is finished, of a clean commit,
+and no result of today stands in its place; its weights are stored as float16 where PSNR stays
+within 1e-3 dB of the float32 network over the test subjects, and as they are otherwise. ``--halve``
+does this to entries that are shipped already. Evaluations follow: ``workflow/evaluations.py``.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import study
+import torch
+from evaluations import setting_of
+from safetensors.torch import load, save
+
+from sftkd_core import experiments, system
+from sftkd_core.experiments import Experiment, objectives
+from sftkd_core.experiments.objectives import OBJECTIVES, part_of
+from sftkd_core.experiments.running import with_earlier
+
+ROOT = Path(__file__).resolve().parents[1]
+TOLERANCE = 1e-3  # dB, of the mean PSNR of a test set
+
+
+def halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Floating-point weights in float16."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+
+
+def psnr(experiment: Experiment, weights: dict[str, torch.Tensor]) -> float:
+    """Mean PSNR of the test slices, dB, of the network that reconstructs."""
+    network = objectives.network(experiment)
+    network.load_state_dict(weights)
+    setting = setting_of(experiment)
+    model = part_of(network, OBJECTIVES[experiment.objective].part).eval()
+    images = experiments.reconstruct(model, setting.measured(experiment.sampling))
+    squared = (images - setting.test_set.images).square().flatten(1).mean(1)
+    return -10 * torch.log10(squared).mean().item()
+
+
+def smaller(experiment: Experiment, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights in half the bytes, or as they are where PSNR would notice."""
+    half = halved(weights)
+    change = abs(psnr(experiment, half) - psnr(experiment, weights))
+    return half if change <= TOLERANCE else weights
+
+
+def write(place: Path, weights: dict[str, torch.Tensor], record: dict) -> None:
+    """An entry, its record last; which says how its weights are stored."""
+    payload = save({name: value.contiguous() for name, value in weights.items()})
+    half = any(value.dtype == torch.float16 for value in weights.values())
+    record = {k: v for k, v in record.items() if k not in ("sha256", "stored")}
+    record["stored"] = "float16" if half else "float32"
+    record["sha256"] = hashlib.sha256(payload).hexdigest()
+    system.write_bytes(place / "weights.safetensors", payload)
+    system.write_bytes(place / "result.json", json.dumps(record, indent=1).encode())
+
+
+def ship(source: Path, experiment: Experiment) -> str:
+    """Ship one entry of a store; says what became of it."""
+    place, target = source / experiment.name, ROOT / "results" / experiment.name
+    if not (place / "result.json").exists():
+        return "not finished"
+    record = json.loads((place / "result.json").read_text())
+    known = target / "result.json"
+    if known.exists() and json.loads(known.read_text())["code"] == record["code"]:
+        return "there already"
+    if record["provenance"]["commit"].endswith("-dirty"):
+        return "of a commit with changes: train it again"
+    weights = load((place / "weights.safetensors").read_bytes())
+    target.mkdir(exist_ok=True)
+    write(target, smaller(experiment, weights), record)
+    return "shipped"
+
+
+def halve(place: Path) -> str:
+    """Halve an entry that is shipped."""
+    record = json.loads((place / "result.json").read_text())
+    experiment = Experiment.from_record(record["provenance"]["experiment"])
+    weights = load((place / "weights.safetensors").read_bytes())
+    write(place, smaller(experiment, weights), record)
+    return json.loads((place / "result.json").read_text())["stored"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("home", type=Path)
+    parser.add_argument("stages", nargs="*", default=[])
+    parser.add_argument("--halve", nargs="*", default=[], metavar="NAME")
+    options = parser.parse_args()
+    os.environ["SFTKD_SHIPPED"] = "yes"
+    for name in options.halve:
+        print(f"{name}: {halve(ROOT / 'results' / name)}", flush=True)
+    wanted = [e for stage in options.stages for e in study.wanted(stage)]
+    every = with_earlier(wanted)
+    # a joint network that nobody asks for by name is needed to train its student again, no more
+    asked = {e.key for e in wanted} | {e.key for e in every if e.objective == "reconstruct"}
+    for experiment in every:
+        if experiment.key in asked:
+            print(f"{experiment.name}: {ship(options.home / 'store', experiment)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Train what profile "study" shows, in the order of its protocol: several at once, resumable.
+
+    python workflow/study.py [STAGE ...] [--workers 2] [--list | --tuned]
+
+Each training takes one thread. Stop it at any moment: what is finished stays, what is not goes on
+from its last epoch. The chapter *The protocol* says what the stages are for.
+"""
+
+import argparse
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from sftkd_core import experiments
+from sftkd_core.book import Setting
+from sftkd_core.book.protocol import DATA, TRIED, TUNING, tuning
+from sftkd_core.book.scarcity import FEW, networks
+from sftkd_core.distillation import METHODS
+from sftkd_core.experiments import Experiment
+from sftkd_core.experiments.running import cost, with_earlier
+from sftkd_core.system import clock
+
+ALONE = ("teacher", "student")
+CONTROLS = ("student-long", "sft-finetuned")
+SPINE = (*ALONE, "sft-teacher", *CONTROLS, "kd", "sft-kd")
+FORMS = ("sft-kd-released", "sft-kd-no-imitation")
+SCARCE = (
+    *(f"few-{k}{few}" for few in FEW for k in ("", "kd-", "taught-")), "larger", "kd-larger",
+)  # fmt: skip
+TABLE_1 = ("fitnets", "sp", "fsp", "cc")  # the paper's methods besides attention transfer
+FIVE, MORE = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Networks of the plan, on one anatomy, at some seeds; perhaps of another length."""
+
+    data: str
+    names: tuple[str, ...]
+    seeds: tuple[int, ...] = FIVE
+    acceleration: int = 4
+    epochs: int | None = None
+
+    def experiments(self) -> list[Experiment]:
+        """One seed after the other."""
+        settings = [Setting("study", self.data, self.acceleration, seed) for seed in self.seeds]
+        found = [
+            networks(setting)[name] if name in SCARCE else setting.experiment(name)
+            for setting in settings
+            for name in self.names
+        ]
+        if self.epochs is None:
+            return found
+        return [replace(e, schedule=replace(e.schedule, epochs=self.epochs)) for e in found]
+
+
+def tuned(*methods: str) -> list[Experiment]:
+    """Each method at each share of the KD gradient, with the seed for tuning."""
+    setting = Setting("study", DATA, 4, TUNING)
+    return [replace(setting.distil(method), share=share) for method in methods for share in TRIED]
+
+
+STAGES = {
+    "headroom": [Stage("cardiac", ALONE)],
+    "joint": [Stage("cardiac", ("sft-teacher", *CONTROLS))],
+    "spine": [Stage("cardiac", SPINE)],
+    "forms": [Stage("cardiac", FORMS)],
+    "simplest": [Stage("cardiac", ("kd-output", "kd-stages"))],
+    "more seeds": [Stage("cardiac", (*SPINE, *FORMS), MORE)],
+    "third term": [
+        Stage("cardiac", tuple(f"sft-kd-{v}" for v in (
+            "quarter-imitation", "half-imitation", "strong-imitation", "teacher-detached",
+            "branches-detached", "mse", "no-imitation-mse",
+        )) + ("sft-finetuned-no-imitation",))
+    ],
+    "scarcity": [Stage("cardiac", SCARCE)],
+    "longer": [Stage("brain", ALONE, epochs=40), Stage("cardiac", ALONE, epochs=20)],
+    "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
+    "methods": [Stage("cardiac", tuple(f"{k}-{m}" for m in METHODS if m != "at"
+                                       for k in ("kd", "sft-kd")))],
+    "brain alone": [Stage("brain", ALONE)],
+    "brain": [Stage("brain", SPINE)],
+    "5x": [Stage("cardiac", SPINE, acceleration=5)],
+}  # fmt: skip
+
+
+def wanted(stage: str) -> list[Experiment]:
+    """The experiments of a stage, without what they build on; "tune:at" tunes attention."""
+    if stage.startswith("tune:"):
+        return tuned(*stage.removeprefix("tune:").split(","))
+    return [experiment for part in STAGES[stage] for experiment in part.experiments()]
+
+
+def train(experiment: Experiment) -> str:
+    """In a process of its own."""
+    experiments.run(experiment, device="cpu", quiet=True)
+    return experiment.name
+
+
+def run(todo: list[Experiment], workers: int) -> None:
+    """Each as soon as what it builds on is there, ``workers`` at a time."""
+    total = sum(map(cost, todo))
+    started, done = time.perf_counter(), 0.0
+    running: dict = {}
+    with ProcessPoolExecutor(workers) as pool:
+        while todo or running:
+            ready = [e for e in todo if all(map(experiments.exists, e.earlier))]
+            for experiment in ready[: workers - len(running)]:
+                todo.remove(experiment)
+                running[pool.submit(train, experiment)] = experiment
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                done += cost(running.pop(future))
+                spent = time.perf_counter() - started
+                left = clock(spent * (total - done) / done)
+                print(f"{future.result()}: {len(todo) + len(running)} left, {left}", flush=True)
+
+
+def tuning_table() -> str:
+    """Validation PSNR of the best epoch by method and share, as far as they are trained."""
+    return pd.DataFrame({method: tuning(method) for method in METHODS}).T.round(3).to_string()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stages", nargs="*", metavar="STAGE", default=list(STAGES))
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--list", action="store_true", help="say what is missing, train nothing")
+    parser.add_argument("--tuned", action="store_true", help="print what the shares gave")
+    options = parser.parse_args()
+    if options.tuned:
+        return print(tuning_table())
+    for stage in options.stages:
+        every = with_earlier(wanted(stage))
+        todo = [e for e in every if not experiments.exists(e)]
+        print(f"{stage}: {len(every) - len(todo)} of {len(every)} are there", flush=True)
+        if not options.list:
+            run(todo, options.workers)
+
+
+if __name__ == "__main__":
+    main()
