@@ -18,7 +18,8 @@ The rooms, and the names of each that a script starts from:
     masks         which k-space lines are measured: ``cartesian_mask``, ``equispaced_mask``,
                   ``central_mask``, ``load_mask``
     consistency   ``measure`` makes a ``Measurement`` of images, ``from_kspace`` of k-space;
-                  ``data_consistency`` puts it back into an image
+                  ``data_consistency`` puts it back into an image; ``consistency.coils`` the
+                  same of several coils, ``consistency.sensitivities`` how each of them sees
     metrics       ``psnr``, ``ssim``, ``mse``, ``nmse``, ``hfn``, ``vif``; ``table`` and ``compare``
     models        ``build`` makes any of ``NAMES``, a ``Staged`` network; ``parameter_count``
     sft           ``StudentFriendlyTeacher``: a teacher with its student's branches; ``loss``
@@ -36,8 +37,8 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 __all__ = [
-    "__version__", "book", "consistency", "data", "distillation", "experiments", "masks", "metrics",
-    "models", "sft",
+    "__version__", "book", "consistency", "data", "distillation", "experiments", "masks",
+    "metrics", "models", "sft",
 ]  # fmt: skip
 
 

@@ -93,16 +93,29 @@ def load_mask(path: str | Path) -> Bool[np.ndarray, " lines"]:
     Returns ``(lines,)`` bool in the file's own order (the published masks are un-shifted).
     Raises ``InputError`` for anything else; pickled files are refused.
     """
+    array = load_points(path)
+    if array.ndim != 1:
+        raise InputError(
+            f"mask file {path} has shape {array.shape} and is constant along no axis; "
+            "a line mask is 1-D, or 2-D with equal columns or equal rows"
+        )
+    return array
+
+
+def load_points(path: str | Path) -> Bool[np.ndarray, "..."]:
+    """Load a ``.npy`` mask: its lines as ``load_mask``, or else its points (height, width).
+
+    In the file's own order. Raises ``InputError`` for anything that is no mask.
+    """
     array = files.open_npy(path, "mask file")
     files.check_volume(array.shape, path)
     if array.ndim == 2 and (array == array[:, :1]).all():
         array = array[:, 0]
     elif array.ndim == 2 and (array == array[:1]).all():
         array = array[0]
-    if array.ndim != 1:
+    if array.ndim not in (1, 2):
         raise InputError(
-            f"mask file {path} has shape {array.shape} and is constant along no axis; "
-            "a line mask is 1-D, or 2-D with equal columns or equal rows"
+            f"mask file {path} has shape {array.shape}; pass (lines,) or (height, width)"
         )
     return check_mask(array.copy())
 

@@ -8,6 +8,9 @@ Every metric takes images ``(n, 1, h, w)`` and targets of the same shape and com
     "volume"  the stack taken as one volume, a scalar (for SSIM and VIF, which are defined on
               planes: sums over the planes before the ratio, or the mean where there is none)
 
+NMSE and HFN are ratios to what the target holds: of a slice or volume of zeros, or without edges,
+they are NaN, and their mean over slices is an ``InputError``.
+
 >>> target = torch.ones(2, 1, 8, 8)
 >>> image = target - torch.tensor([0.5, 0.1]).reshape(2, 1, 1, 1)
 >>> [round(value, 1) for value in psnr(image, target, reduction="slice").tolist()]  # dB
@@ -22,7 +25,7 @@ import pandas as pd
 import torch
 from scipy import stats
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from sftkd_core.system import Float, InputError
 
@@ -74,13 +77,15 @@ def ssim(image, target, data_range: float = 1.0, reduction: str = "mean") -> Sco
 def hfn(image, target, data_range: float = 1.0, reduction: str = "mean") -> Score:
     """High-frequency error norm: the NMSE of the Laplacians (Fujita et al. 2020); FACTS 5.10.
 
-    The 3x3 Laplacian (centre -4) with zeros outside the image; the reconstruction is clipped to
-    [0, data_range] first, as the released code does.
+    The 3x3 Laplacian (centre -4) of the image mirrored at its edges; the reconstruction is clipped
+    to [0, data_range] first. Both as the released code does, by scikit-image's ``laplace``.
     """
     image, target = _pair(image, target, data_range, reduction)
     laplacian = torch.tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=image.dtype)
     kernel = laplacian.to(image.device)[None, None]
-    edges, target_edges = (conv2d(x, kernel, padding=1) for x in (image.clamp(0, 1), target))
+    edges, target_edges = (
+        conv2d(pad(x, [1] * 4, "replicate"), kernel) for x in (image.clamp(0, 1), target)
+    )
     return _ratio(
         (target_edges - edges).square(), target_edges.square(), reduction, "target has no edges"
     )
@@ -274,9 +279,9 @@ def _ratio(error: Tensor, energy: Tensor, reduction: str, problem: str) -> Tenso
     error, energy = error.flatten(1).sum(1), energy.flatten(1).sum(1)
     if reduction == "volume":
         error, energy = error.sum(), energy.sum()
-    if not (energy > 0).all():
+    if reduction == "mean" and not (energy > 0).all():
         raise InputError(f"{problem}: the ratio is undefined; leave empty slices out")
-    return _reduce(error / energy, reduction)
+    return _reduce(torch.where(energy > 0, error / energy, torch.nan), reduction)
 
 
 def _smooth(images: Tensor, size: int) -> Tensor:

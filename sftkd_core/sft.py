@@ -47,7 +47,8 @@ NORMS = {"l1": l1, "mse": mse}
 class StudentFriendlyTeacher(nn.Module):
     """A teacher together with the branches of its student.
 
-    Both are ``Staged`` with the same number N >= 2 of stages. The student's stage 1 is part of
+    Both are ``Staged`` with the same number N >= 2 of stages (blocks of your own become such a
+    network by ``models.OwnCascade``). The student's stage 1 is part of
     no branch (Figure 2): SFT training leaves it as it is.
 
     Where the states of the two differ in channels, each branch starts with a 1x1 convolution of
@@ -66,6 +67,12 @@ class StudentFriendlyTeacher(nn.Module):
         branches: tuple[int, ...] | None = None,
     ):
         super().__init__()
+        for role, network in (("teacher", teacher), ("student", student)):
+            if not isinstance(network, Staged):
+                raise InputError(
+                    f"the {role} is a {type(network).__name__} without stages to branch from; "
+                    "build it of blocks, models.OwnCascade([...]), or as a models.Staged"
+                )
         if len(teacher.stages) != len(student.stages) or len(teacher.stages) < 2:
             raise InputError(
                 f"the teacher has {len(teacher.stages)} stages and the student "
@@ -133,6 +140,9 @@ class Terms:
     total: Float[Tensor, ""]
 
 
+SIDES = ("teacher", "branches")  # of the imitation term
+
+
 def loss(
     teacher_image: Tensor,
     branch_images: Tensor,
@@ -140,6 +150,7 @@ def loss(
     weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
     released: bool = False,
     norm: Norm = l1,
+    detached: str | None = None,
 ) -> Terms:
     """Equations (3)-(5), each L1 norm as a mean over pixels so that sizes compare.
 
@@ -148,8 +159,8 @@ def loss(
     released       divide the imitation term by the number of values of one image batch once
                    more, as the released code does; it then all but vanishes
     norm           of ``NORMS``, in place of the L1 norm
-
-    The imitation term's gradient reaches teacher and branches, as in paper and code.
+    detached       "teacher" or "branches": what the imitation term's gradient does not reach; by
+                   default it reaches both, as in paper and code
     """
     if branch_images.shape[1:] != target.shape or teacher_image.shape != target.shape:
         raise InputError(
@@ -159,7 +170,12 @@ def loss(
         )
     teacher_term = norm(teacher_image, target)
     student_term = norm(branch_images, target)  # the mean over branches is 1/(N-1) sum
-    imitation_term = norm(branch_images, teacher_image)
+    if detached not in (None, *SIDES):
+        raise InputError(f"unknown side {detached!r} to detach; choose one of {', '.join(SIDES)}")
+    imitation_term = norm(
+        branch_images.detach() if detached == "branches" else branch_images,
+        teacher_image.detach() if detached == "teacher" else teacher_image,
+    )
     if released:
         imitation_term = imitation_term / target.numel()
     total = sum(

@@ -1,7 +1,9 @@
 """What the tests of the chapters share."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -11,6 +13,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 import run_chapter  # noqa: E402, F401 - for the tests that import this module
 import setup_cell  # noqa: E402
+import stage  # noqa: E402, F401
 
 CHAPTERS = setup_cell.chapters()
 SHARED = ("profile", "data", "acceleration", "seed", "device")
@@ -24,6 +27,22 @@ def source(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-def smoke_home() -> Path:
-    """A store that the chapters' runs share, so that each network is trained once."""
-    return Path(os.environ.get("SFTKD_SMOKE_HOME", ROOT / "_build" / "home"))
+def smoke_home(name: str = "home") -> Path:
+    """A store that runs of chapters share, so that each network is trained once.
+
+    Runs at other seeds have one of another name: what they train would make several seeds of the
+    chapters' one, when these run again.
+    """
+    return Path(os.environ.get("SFTKD_SMOKE_HOME", ROOT / "_build")) / name
+
+
+def a_third(cases: Iterable) -> list:
+    """A third of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
+
+    The weekly workflow takes all, and so does a copy without git.
+    """
+    asked = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    if os.environ.get("SFTKD_TESTS") == "all" or not commit:
+        return list(cases)
+    return list(cases)[int(commit[:8], 16) % 3 :: 3]

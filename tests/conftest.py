@@ -9,18 +9,31 @@ import torch
 torch.set_num_threads(1)  # pytest runs one worker a core
 
 # before any of them is imported: annotations are checked at every call, see shapes.py
-PHYSICS = ("masks", "consistency", "metrics", "sft", "models", "distillation")
+PHYSICS = (
+    "masks", "consistency", "metrics", "sft", "models", "distillation",
+)  # fmt: skip
 jaxtyping.install_import_hook([f"sftkd_core.{room}" for room in PHYSICS], "shapes.checked")
+
+from sftkd_core.experiments import fingerprint  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory, monkeypatch):
+def home(tmp_path_factory):
     """An empty store; shipped results are out of sight unless a test wants them."""
     folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("SFTKD_HOME", str(folder))
-    monkeypatch.setenv("SFTKD_SHIPPED", "no")
-    monkeypatch.delenv("SFTKD_STALE", raising=False)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFTKD_HOME", str(folder))
+        patch.setenv("SFTKD_SHIPPED", "no")
+        patch.delenv("SFTKD_STALE", raising=False)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def seals(request):
+    """What a test patches in the library is in the seals that it computes, and in no other's."""
+    yield
+    if "monkeypatch" in request.fixturenames:
+        fingerprint.forget()
 
 
 @pytest.fixture

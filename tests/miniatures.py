@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
+import pytest
 
 
 def volume(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
@@ -148,4 +149,70 @@ def fastmri(folder: Path, shape=(3, 400, 336), counts=(4, 2)) -> Path:
                 file["ismrmrd_header"] = "<ismrmrdHeader/>"
                 file.attrs["patient_id"] = f"{side}{max(0, number - 1)}"
                 file.attrs["acquisition"] = "CORPD_FBK"
+    return folder
+
+
+def ismrmrd_header(height, width, oversampled=1, trajectory="cartesian", partitions=1) -> bytes:
+    """The XML of a scan of slices, its readout's field of view so many times the one shown."""
+    xsd = pytest.importorskip("ismrmrd.xsd")
+
+    def space(columns):
+        return xsd.encodingSpaceType(
+            matrixSize=xsd.matrixSizeType(x=columns, y=height, z=partitions),
+            fieldOfView_mm=xsd.fieldOfViewMm(x=2.0 * columns, y=2.0 * height, z=5.0),
+        )
+
+    limits = xsd.encodingLimitsType(
+        kspace_encoding_step_1=xsd.limitType(minimum=0, maximum=height - 1, center=height // 2)
+    )
+    encoding = xsd.encodingType(
+        encodedSpace=space(width * oversampled),
+        reconSpace=space(width),
+        encodingLimits=limits,
+        trajectory=xsd.trajectoryType(trajectory),
+    )
+    conditions = xsd.experimentalConditionsType(H1resonanceFrequency_Hz=63_500_000)
+    return xsd.ToXML(xsd.ismrmrdHeader(experimentalConditions=conditions, encoding=[encoding]))
+
+
+def write_ismrmrd(path, kspace, xml, lines=None, series=1, noise=True, **fields) -> Path:
+    """k-space (n, c, h, w), its zero frequency in the middle, as readouts in a random order."""
+    ismrmrd = pytest.importorskip("ismrmrd")
+    kspace = kspace.astype(np.complex64)
+    file = ismrmrd.Dataset(str(path), "dataset", mode="w")
+    file.write_xml_header(xml)
+    if noise:  # comes first, and is no line
+        extra = ismrmrd.Acquisition.from_array(1e6 * np.ones_like(kspace[0, :, 0]))
+        extra.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+        file.append_acquisition(extra)
+    count, _, height, width = kspace.shape
+    lines = np.arange(height) if lines is None else lines
+    places = [(t, n, row) for t in range(series) for n in range(count) for row in lines]
+    for t, n, row in np.random.default_rng(0).permutation(places):
+        readout = ismrmrd.Acquisition.from_array(kspace[n, :, row] * (t + 1))
+        readout.center_sample = width // 2
+        readout.idx.kspace_encode_step_1, readout.idx.slice = int(row), int(n)
+        readout.idx.repetition = int(t)
+        for name, value in fields.items():
+            setattr(readout, name, value)
+        file.append_acquisition(readout)
+    file.close()
+    return path
+
+
+def ismrmrd(folder: Path, subjects=4, shape=(3, 48, 40), coils=4, oversampled=2, **options) -> Path:
+    """``0.h5``, ``1.mrd`` and so on; the first three hold several coils, the others one."""
+    _, height, width = shape
+    wide = (width * (oversampled - 1)) // 2
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(subjects):
+        images = complex_object(number, shape)[:, None]
+        if number < 3:
+            images = images * sensitivities(coils, height, width)
+        images = np.pad(images, [(0, 0)] * 3 + [(wide, wide)])
+        shifted = np.fft.ifftshift(images, (-2, -1))
+        kspace = np.fft.fftshift(np.fft.fft2(shifted, norm="ortho"), (-2, -1))
+        xml = ismrmrd_header(height, width, oversampled)
+        path = folder / f"{number}.{'mrd' if number % 2 else 'h5'}"
+        write_ismrmrd(path, kspace, xml, **options)
     return folder

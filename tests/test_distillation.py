@@ -13,12 +13,24 @@ import torch
 
 from sftkd_core import distillation, models
 from sftkd_core.consistency import measure
-from sftkd_core.distillation import LOSSES, METHODS, correlation, factors
+from sftkd_core.distillation import CONSISTENT, METHODS, TAPS, correlation, factors
+from sftkd_core.distillation.method import tapped
 from sftkd_core.masks import cartesian_mask
 from sftkd_core.system import InputError
 
+
+def _as_they_are(loss):
+    """A loss that compares features without learnt parts, unless it is given some."""
+
+    def compare(student, teacher, variant="cited", student_parts=(), teacher_parts=()):
+        return loss(student, teacher, variant, student_parts, teacher_parts)
+
+    return compare
+
+
+LOSSES = {name: _as_they_are(loss) for name, loss in distillation.LOSSES.items()}
 CASES = [(name, variant) for name, rows in METHODS.items() for variant in rows]
-RELATIONAL = [("sp", "paper"), ("sp", "released"), ("cc", "paper"), ("pkt", "paper")]
+RELATIONAL = [("sp", "cited"), ("sp", "released"), ("cc", "cited"), ("pkt", "cited")]
 LEARNT = ["fitnets", "ft", "fsp"]  # with parts that learn, in their paper form
 
 
@@ -34,7 +46,7 @@ def unit(vector):
     return vector / sqrt((vector**2).sum())
 
 
-def at_paper(student, teacher):
+def at_cited(student, teacher):
     """Zagoruyko and Komodakis: sum over layers, mean over samples, of a distance of unit maps."""
     total = 0
     for s, t in zip(student, teacher, strict=True):
@@ -54,7 +66,7 @@ def at_released(student, teacher):
     return np.mean(values)
 
 
-def fitnets_paper(student, teacher):
+def fitnets_cited(student, teacher):
     """Romero et al.: half the squared distance of a hint and what the regressor makes."""
     return sum(
         0.5 * ((a - b) ** 2).sum() / len(s)
@@ -67,7 +79,7 @@ def fitnets_released(student, teacher):
     return at_released(student, teacher) * len(student)  # it taps one layer: nothing to average
 
 
-def sp_paper(student, teacher):
+def sp_cited(student, teacher):
     """Tung and Mori: 1/b^2 of the squared distance of row-normalised Gram matrices."""
     total = 0
     for s, t in zip(student, teacher, strict=True):
@@ -79,7 +91,7 @@ def sp_paper(student, teacher):
 
 
 def sp_released(student, teacher):
-    return sp_paper(student, teacher) / len(student)
+    return sp_cited(student, teacher) / len(student)
 
 
 def flows(layers):
@@ -94,7 +106,7 @@ def flows(layers):
     ]
 
 
-def fsp_paper(student, teacher):
+def fsp_cited(student, teacher):
     return sum(
         np.mean([((a - b) ** 2).mean() for a, b in zip(s, t, strict=True)])
         for s, t in zip(flows(student), flows(teacher), strict=True)
@@ -103,10 +115,10 @@ def fsp_paper(student, teacher):
 
 def fsp_released(student, teacher):
     squares = [[x**2 for x in layers] for layers in (student, teacher)]
-    return fsp_paper(*squares) / (len(student) - 1)
+    return fsp_cited(*squares) / (len(student) - 1)
 
 
-def cc_paper(student, teacher):
+def cc_cited(student, teacher):
     """Peng et al.: 1/b^2 of the squared distance of kernel matrices, the kernel to order 2."""
     gamma = 0.4
 
@@ -131,7 +143,7 @@ def cc_released(student, teacher):
     return np.mean(values)
 
 
-def pkt_paper(student, teacher):
+def pkt_cited(student, teacher):
     """Passalis and Tefas: sum of p log(p/q) over pairs i != j, p(j|i) from (cos + 1) / 2."""
 
     def probability(x, i, j):
@@ -150,7 +162,7 @@ def pkt_paper(student, teacher):
     return total
 
 
-def ft_paper(student, teacher):
+def ft_cited(student, teacher):
     """Kim et al.: L1 distance of factors, each of unit length a slice; mean over slices."""
     return sum(
         np.abs(unit(a.ravel()) - unit(b.ravel())).sum() / len(s)
@@ -159,7 +171,7 @@ def ft_paper(student, teacher):
     )
 
 
-def nst_paper(student, teacher):
+def nst_cited(student, teacher):
     """Huang and Wang: squared MMD of unit channel maps under (x.y)^2; mean over slices."""
 
     def mean_kernel(a, b):
@@ -170,6 +182,19 @@ def nst_paper(student, teacher):
         for s, t in zip(student, teacher, strict=True)
         for a, b in zip(s, t, strict=True)
     )
+
+
+def output_cited(student, teacher):
+    """Mean over pixels of the distance to the teacher's image; sum over images."""
+    total = 0
+    for s, t in zip(student, teacher, strict=True):
+        total += sum(abs(a - b) for a, b in zip(s.ravel(), t.ravel(), strict=True)) / s.size
+    return total
+
+
+def stages_cited(student, teacher):
+    """The same behind each stage, and the mean over stages."""
+    return output_cited(student, teacher) / len(student)
 
 
 def formula(name, variant, student, teacher):
@@ -232,7 +257,7 @@ def test_the_loss_is_its_formula(name, variant):
     expected = formula(name, variant, student, teacher)
     assert expected > 1e-4
     assert ours == pytest.approx(expected, rel=1e-6)
-    if variant == "paper":
+    if variant == "cited":
         assert LOSSES[name](student, teacher).item() == ours  # the default
 
 
@@ -244,7 +269,9 @@ def test_one_layer_is_a_list_of_one(name, variant):
     assert bare == pytest.approx(formula(name, variant, *layers), rel=1e-6)
 
 
-UNEQUAL = [case for case in CASES if case not in (("cc", "released"), ("fsp", "released"))]
+# channel with channel, and nothing that learns to join them
+ALIKE = [("cc", "released"), ("fsp", "released"), ("output", "cited"), ("stages", "cited")]
+UNEQUAL = [case for case in CASES if case not in ALIKE]
 
 
 @pytest.mark.parametrize("larger", ["student", "teacher"])
@@ -253,10 +280,10 @@ def test_channels_and_sizes_may_differ(name, variant, larger):
     sizes = {"student": ((6, 4), (3, 2)), "teacher": ((3, 2), (6, 4))}[larger]
     student = features(2, 3, seed=1, size=sizes[0])
     teacher = features(5, 4, seed=2, size=sizes[1])
-    parts = learnt(name, student, teacher) if variant == "paper" and name in LEARNT else ((), ())
+    parts = learnt(name, student, teacher) if variant == "cited" and name in LEARNT else ((), ())
     ours = LOSSES[name](student, teacher, variant, *parts).item()
     joined = [s.detach().numpy() for s in student], [t.numpy() for t in teacher]
-    if name in ("fitnets", "fsp") and variant == "paper":
+    if name in ("fitnets", "fsp") and variant == "cited":
         joined = [one_by_one(x, p) for x, p in zip(joined[0], parts[0], strict=True)], joined[1]
     if name == "ft":
         joined = tuple(
@@ -280,12 +307,12 @@ def halve(x):
     return x.reshape(b, c, h // 2, 2, w // 2, 2).mean((3, 5))
 
 
-@pytest.mark.parametrize("name", ["cc", "fsp"])
-def test_released_images_may_differ_in_size(name):
+@pytest.mark.parametrize(("name", "variant"), ALIKE)
+def test_images_may_differ_in_size(name, variant):
     student, teacher = features(1, 1, seed=1), features(1, 1, seed=2, size=(3, 2))
-    pooled = [torch.from_numpy(halve(x.numpy())) for x in student] if name == "cc" else student
-    ours = LOSSES[name](student, teacher, "released").item()
-    assert ours == pytest.approx(formula(name, "released", pooled, teacher), rel=1e-6)
+    pooled = [torch.from_numpy(halve(x.numpy())) for x in student] if name != "fsp" else student
+    ours = LOSSES[name](student, teacher, variant).item()
+    assert ours == pytest.approx(formula(name, variant, pooled, teacher), rel=1e-6)
 
 
 def test_the_kernel_of_correlation_congruence_is_nearly_gaussian():
@@ -315,7 +342,7 @@ def test_paraphraser_gives_back_the_size_and_channels():
 def test_gradient(name, variant, teacher_size):
     student = [x.requires_grad_() for x in features(2, 2, seed=1, batch=3, size=(3, 4))]
     teacher = features(2, 2, seed=2, batch=3, size=teacher_size)
-    parts = learnt(name, student, teacher) if variant == "paper" and name in LEARNT else ((), ())
+    parts = learnt(name, student, teacher) if variant == "cited" and name in LEARNT else ((), ())
 
     def loss(*layers):
         return LOSSES[name](list(layers), teacher, variant, *parts)
@@ -331,7 +358,7 @@ def test_learnt_parts_get_a_gradient(name):
     student, teacher = features(2, 3, seed=1), features(5, 4, seed=2)
     parts = learnt(name, student, teacher)
     weights = [p for part in parts[0] for p in part.parameters()]
-    gradients = torch.autograd.grad(LOSSES[name](student, teacher, "paper", *parts), weights)
+    gradients = torch.autograd.grad(LOSSES[name](student, teacher, "cited", *parts), weights)
     matrices = [g for g, w in zip(gradients, weights, strict=True) if w.ndim == 4]
     assert len(matrices) >= 2
     assert all(g.abs().max() > 1e-8 for g in matrices)
@@ -365,7 +392,7 @@ def changed(name, variant, change, both=False):
     return values[1] == pytest.approx(values[0], rel=1e-9)
 
 
-FREE_OF_SCALE = [*RELATIONAL, *((n, "paper") for n in ("at", "nst", "ft")), ("at", "released")]
+FREE_OF_SCALE = [*RELATIONAL, *((n, "cited") for n in ("at", "nst", "ft")), ("at", "released")]
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -377,14 +404,14 @@ def test_scale(name, variant):
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_scale_of_each_slice(name, variant):
     scale = torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=torch.float64)[:, None, None, None]
-    free = (name, variant) in [(n, "paper") for n in ("at", "nst", "ft", "cc", "pkt")]
+    free = (name, variant) in [(n, "cited") for n in ("at", "nst", "ft", "cc", "pkt")]
     assert changed(name, variant, lambda x: scale * x) == free
 
 
 def test_scale_of_each_channel():
     scale = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)[:, None, None]
-    assert changed("nst", "paper", lambda x: scale * x)
-    assert not changed("at", "paper", lambda x: scale * x)
+    assert changed("nst", "cited", lambda x: scale * x)
+    assert not changed("at", "cited", lambda x: scale * x)
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -398,8 +425,8 @@ def test_order_of_the_slices(name, variant):
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_order_of_the_students_channels(name, variant):
     # relational losses see channels and pixels as one long vector
-    blind = [*RELATIONAL, ("at", "paper"), ("at", "released"), ("fitnets", "released")]
-    free = (name, variant) in [*blind, ("nst", "paper")]
+    blind = [*RELATIONAL, ("at", "cited"), ("at", "released"), ("fitnets", "released")]
+    free = (name, variant) in [*blind, ("nst", "cited")]
     assert changed(name, variant, lambda x: x[:, [2, 0, 3, 1]]) == free
 
 
@@ -411,7 +438,7 @@ def test_order_of_the_pixels(name, variant):
         return x.flatten(2)[:, :, order].view_as(x)
 
     assert changed(name, variant, shuffle, both=True)
-    blind = [*RELATIONAL, ("fsp", "paper"), ("fsp", "released")]
+    blind = [*RELATIONAL, ("fsp", "cited"), ("fsp", "released")]
     assert changed(name, variant, shuffle) == ((name, variant) in blind)
 
 
@@ -464,7 +491,7 @@ def peak(name, variant):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         student = torch.randn(4, 64, 256, 256, requires_grad=True)
         teacher = torch.randn(4, 64, 256, 256)
-        LOSSES[name](student, teacher, variant).backward()
+        LOSSES[name](student, teacher, variant, (), ()).backward()
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         os.write(write, str(after - before).encode())
         os._exit(0)
@@ -493,12 +520,16 @@ def test_memory_grows_with_the_features_only():
 # Taps and parts in the networks
 
 
+MIDDLE = [[(s, 2)] for s in range(5)], [[(s, 1)] for s in range(5)]
+
+
 def test_taps_pick_what_they_say():
     teacher, student = models.build("D5C5", 0), models.build("D3C5", 0)
     images = torch.rand(2, 1, 16, 16)
     measured = measure(images, cartesian_mask(16, 2, 0, 4))
     expected = {  # stage and convolution of each layer, teacher then student
-        "hidden": ([[(s, 2)] for s in range(5)], [[(s, 1)] for s in range(5)]),
+        "hidden": MIDDLE,
+        "active hidden": MIDDLE,
         "central hidden": ([[(2, 2)]], [[(2, 1)]]),
         "last hidden": ([[(4, 2)]], [[(4, 1)]]),
         "images": ([[(s, 4)] for s in range(5)], [[(s, 2)] for s in range(5)]),
@@ -508,7 +539,7 @@ def test_taps_pick_what_they_say():
         "image flow": ([[(s, 4), (s + 1, 4)] for s in range(3)],
                        [[(s, 2), (s + 1, 2)] for s in range(3)]),
     }  # fmt: skip
-    assert set(expected) == set(distillation.TAPS)
+    assert set(expected) == set(TAPS)
     for network, column in ((teacher, 0), (student, 1)):
         _, found = network.features(measured)
         for taps, places in expected.items():
@@ -517,7 +548,61 @@ def test_taps_pick_what_they_say():
             assert len(groups) == len(wanted)
             for ours, theirs in zip(groups, wanted, strict=True):
                 assert len(ours) == len(theirs)
-                assert all(a is b for a, b in zip(ours, theirs, strict=True)), taps
+                pairs = list(zip(ours, theirs, strict=True))
+                if taps == "active hidden":  # what is negative is left out
+                    assert all(torch.equal(a, torch.where(b > 0, b, 0)) for a, b in pairs)
+                    assert all(b.min() < 0 < b.max() for _, b in pairs)
+                else:
+                    assert all(a is b for a, b in pairs), taps
+
+
+@pytest.mark.parametrize("taps", [*TAPS, *CONSISTENT])
+def test_tapping_changes_no_image(taps):
+    network = models.build("D3C5", 0).eval()
+    measured = measure(torch.rand(2, 1, 16, 16), cartesian_mask(16, 2, 0, 4))
+    image, groups = tapped(network, measured, taps)
+    assert torch.equal(image, network(measured))
+    if taps not in CONSISTENT:
+        expected = distillation.tap(network.features(measured)[1], taps)
+        pairs = zip(groups, expected, strict=True)
+        assert all(torch.equal(a, b) for pair in pairs for a, b in zip(*pair, strict=True))
+
+
+@pytest.mark.parametrize("name", ["D5C5", "D3C5-complex", "DC-RDN", "DC-UNet-tiny", "DAGAN-narrow"])
+def test_images_after_consistency_end_with_the_output(name):
+    """Where stages pass features on, each is the image that the head makes of its state."""
+    network = models.build(name, 0).eval()
+    measured = measure(torch.rand(2, 1, 32, 32), cartesian_mask(32, 2, 0, 8))
+    with torch.no_grad():
+        output = network(measured)
+        every = [image for (image,) in tapped(network, measured, "consistent images")[1]]
+        ((last,),) = tapped(network, measured, "output")[1]
+    assert len(every) == len(network.stages)
+    assert all(image.shape == output.shape for image in every)
+    assert torch.equal(every[-1], output)
+    assert torch.equal(last, output)
+
+
+@pytest.mark.parametrize("name", ["D5C5", "D3C5-hermitian"])
+def test_consistent_images_keep_what_was_measured(name):
+    """Line by line of k-space; a line without its mirror is held at half weight, or at whole."""
+    network, mask = models.build(name, 0).eval(), cartesian_mask(16, 2, 0, 4)
+    mirrored = mask & np.roll(mask[::-1], 1)  # line k, and -k as well
+    lonely = mask & ~mirrored
+    assert mirrored.any()
+    assert lonely.any()
+    measured = measure(torch.rand(2, 1, 16, 16), mask)
+    before, after = (
+        [image for (image,) in tapped(network, measured, taps)[1]]
+        for taps in ("images", "consistent images")
+    )
+    for predicted, consistent in zip(before, after, strict=True):
+        lines = [measure(x.detach(), np.ones(16)).kspace[:, 0] for x in (predicted, consistent)]
+        given = measured.kspace[:, 0]
+        assert (lines[0] - given)[:, mask].abs().max() > 0.1
+        assert torch.allclose(lines[1][:, mirrored], given[:, mirrored], atol=1e-5)
+        half = given if name == "D3C5-hermitian" else (given + lines[0]) / 2
+        assert torch.allclose(lines[1][:, lonely], half[:, lonely], atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "variant"), CASES)
@@ -526,10 +611,10 @@ def test_every_method_fits_the_networks(name, variant):
     row = distillation.method(name, variant)
     parts = distillation.parts(row, student, teacher)
     measured = measure(torch.rand(4, 1, 16, 16), cartesian_mask(16, 2, 0, 4))
-    pair = [distillation.tap(n.features(measured)[1], row.taps) for n in (student, teacher)]
+    pair = [tapped(network, measured, row.taps)[1] for network in (student, teacher)]
     value = row.loss(*pair, *parts)
     assert value.item() > 0
-    assert bool(parts[0]) == (variant == "paper" and name in ("fitnets", "ft"))
+    assert bool(parts[0]) == (variant == "cited" and name in ("fitnets", "ft"))
     assert bool(parts[1]) == (name == "ft")
     again = distillation.parts(row, student, teacher)
     for one, two in zip([*parts[0], *parts[1]], [*again[0], *again[1]], strict=True):
@@ -568,12 +653,12 @@ def test_pkt_needs_two_neighbours():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("sop",), "unknown KD method 'sop'; choose one of at, fitnets, sp, fsp, cc, pkt, ft, nst"),
-    (("nst", "released"), "'nst' has no variant 'released'; choose one of paper"),
-    (("at", "fancy"), "'at' has no variant 'fancy'; choose one of paper, released"),
-    (("at", "paper", "everywhere"), "taps 'everywhere' do not fit 'at'; choose one of hidden"),
-    (("at", "paper", "flow"), "taps 'flow' do not fit 'at'"),
-    (("fsp", "paper", "hidden"), "do not fit 'fsp'; choose one of flow, image flow"),
+    (("sop",), "unknown KD method 'sop'; choose one of at, fitnets, .*, output, stages$"),
+    (("nst", "released"), "'nst' has no variant 'released'; choose one of cited$"),
+    (("at", "fancy"), "'at' has no variant 'fancy'; choose one of cited, released$"),
+    (("at", "cited", "everywhere"), "taps 'everywhere' do not fit 'at'; choose one of hidden"),
+    (("at", "cited", "flow"), "taps 'flow' do not fit 'at'; .*, consistent images, output$"),
+    (("fsp", "cited", "hidden"), "do not fit 'fsp'; choose one of flow, image flow"),
 ])  # fmt: skip
 def test_unknown_rows_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -582,6 +667,7 @@ def test_unknown_rows_are_named(arguments, message):
 
 def test_taps_may_be_moved():
     assert distillation.method("at", taps="images").taps == "images"
+    assert distillation.method("at", taps="consistent images").taps == "consistent images"
     assert distillation.method("fsp", taps="image flow").layers == 2
 
 
@@ -598,12 +684,12 @@ def test_layers_that_do_not_pair_are_named(name):
 
 
 @pytest.mark.parametrize(("name", "variant"), [
-    ("fitnets", "paper"), ("ft", "paper"), ("fsp", "paper"),
-    ("fsp", "released"), ("cc", "released"),
+    ("fitnets", "cited"), ("ft", "cited"), ("fsp", "cited"), *ALIKE,
 ])  # fmt: skip
 @pytest.mark.parametrize("channels", [1, 2])
 def test_unequal_channels_need_a_part(name, variant, channels):
-    remedy = "student_parts" if variant == "paper" else "as many channels in both"
+    learns = name in LEARNT and variant == "cited"
+    remedy = "student_parts" if learns else "as many channels in both"
     with pytest.raises(InputError, match=f"{channels} student and 5 teacher channels.*{remedy}"):
         LOSSES[name](features(channels, channels), features(5, 5, seed=1), variant)
 

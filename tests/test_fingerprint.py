@@ -15,12 +15,14 @@ from sftkd_core import consistency, distillation, experiments, masks, models, sf
 from sftkd_core.data import Dataset
 from sftkd_core.data.phantoms import brain
 from sftkd_core.distillation import (
+    CONSISTENT,
     METHODS,
     attention,
     correlation,
     factors,
     flow,
     hints,
+    images,
     probabilities,
     products,
     selectivity,
@@ -45,12 +47,6 @@ def file_of(thing) -> Path:
     return Path(sys.modules[thing.__module__].__file__)
 
 
-def forget() -> None:
-    for cached in (fingerprint.seal, fingerprint.shape_of, fingerprint._digest):
-        cached.cache_clear()
-    fingerprint._parsed.cache_clear()
-
-
 @pytest.fixture
 def edit(monkeypatch):
     """Change the text of the module of a definition, as if the library had been imported so."""
@@ -60,11 +56,11 @@ def edit(monkeypatch):
         source = fingerprint._IMPORTED[path]
         assert old in source, f"{path.name} does not hold {old!r}"
         monkeypatch.setitem(fingerprint._IMPORTED, path, source.replace(old, new))
-        forget()
+        fingerprint.forget()
 
     yield change
     monkeypatch.undo()
-    forget()
+    fingerprint.forget()
 
 
 # Shipped results under the changes that people make.
@@ -178,6 +174,9 @@ RESTS_ON = [  # a definition, a line of it, another one, and the methods whose r
     (probabilities.divergence, "teacher.log()", "teacher.log2()", {"pkt"}),
     (factors.translator, "(student_channels, factor", "(student_channels + 1, factor", {"ft"}),
     (selectivity.maximum_mean_discrepancy, "- 2 *", "- 3 *", {"nst"}),
+    (images.image_distance, ".abs().mean()", ".abs().sum()", {"output", "stages"}),
+    (CONSISTENT["output"], "[(images[-1],)]", "[(images[-2],)]", {"output"}),
+    (CONSISTENT["consistent images"], "in images]", "in images[1:]]", {"stages"}),
     (products.slice_products, "_pixels(rows)", "_pixels(columns)", {"sp", "cc", "pkt"}),
     (teacher.Memory, "recall: Callable", "recall: object", set()),
     (consistency.measure, "noise", "noise_", EVERY),
@@ -203,10 +202,10 @@ def test_a_result_rests_on_the_definitions_of_its_own_method(thing, old, new, me
 ])  # fmt: skip
 def test_a_result_rests_on_the_row_of_its_method(change, monkeypatch):
     before, other = AT.code, replace(AT, method="sp").code
-    row = METHODS["at"]["paper"]
-    monkeypatch.setitem(METHODS["at"], "paper", replace(row, why="In other words."))
+    row = METHODS["at"]["cited"]
+    monkeypatch.setitem(METHODS["at"], "cited", replace(row, why="In other words."))
     assert AT.code == before
-    monkeypatch.setitem(METHODS["at"], "paper", replace(row, **change))
+    monkeypatch.setitem(METHODS["at"], "cited", replace(row, **change))
     assert AT.code != before
     assert replace(AT, method="sp").code == other
     assert replace(AT, variant="released").code != before
@@ -224,7 +223,7 @@ def test_what_an_experiment_builds_on_is_in_its_seal(edit):
 
 def test_what_is_edited_after_the_import_does_not_count(monkeypatch):
     before = experiment().code
-    forget()
+    fingerprint.forget()
     read_text = Path.read_text
     edited = lambda path, **words: read_text(path, **words) + "\nADDED = 1\n"  # noqa: E731
     monkeypatch.setattr(Path, "read_text", edited)
@@ -245,7 +244,7 @@ def test_every_objective_and_method_has_roots_that_can_be_read():
             own = [root for root in roots if fingerprint._is_own(root)]
             assert own
             assert all(map(fingerprint._node_of, own))
-    assert all(map(fingerprint._node_of, distillation.TAPS.values()))
+    assert all(map(fingerprint._node_of, (distillation.TAPS | CONSISTENT).values()))
 
 
 STRANGE = '''

@@ -15,6 +15,10 @@ from sftkd_core.data import Dataset
 from sftkd_core.experiments import Experiment, Schedule
 
 GOLDEN = Path(__file__).with_name("golden.json")
+# of another processor: it rounds otherwise, and four steps of Adam make that larger. With other
+# kernels on one machine (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA) most cases move by 1e-5; where a
+# paraphraser is trained, weights move by 4e-4 and losses by 1e-2.
+ELSEWHERE, LOSS_WITH_PARAPHRASER = 1e-3, 3e-2
 COMMON = {
     "data": Dataset("brain", size=32, slices=6, train=2, validation=1, test=1),
     "schedule": Schedule(epochs=2, rate=2e-3, decay="cosine"),
@@ -59,9 +63,12 @@ def machine() -> str:
 @pytest.mark.parametrize("case", CASES)
 def test_a_training_learns_what_it_did(case):
     golden = json.loads(GOLDEN.read_text())
-    # another processor rounds otherwise, and four steps of Adam make that larger
-    tolerance = 1e-6 if golden["machine"] == machine() else 1e-3
-    assert norms(CASES[case]) == pytest.approx(golden[case], rel=tolerance)
+    found, paraphrased = norms(CASES[case]), CASES[case].method == "ft"
+    for name, value in golden[case].items():
+        loose = paraphrased and name != "weights"
+        elsewhere = LOSS_WITH_PARAPHRASER if loose else ELSEWHERE
+        tolerance = 1e-6 if golden["machine"] == machine() else elsewhere
+        assert found[name] == pytest.approx(value, rel=tolerance), name
 
 
 def test_every_objective_is_there():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from sftkd_core.data.phantoms import head
+from sftkd_core.data.phantoms.anatomy import STEP
 from sftkd_core.data.phantoms.fields import Fields
 from sftkd_core.data.phantoms.head import INGREDIENTS, head_phantom
 from sftkd_core.system import InputError
@@ -50,10 +52,49 @@ def test_any_size(size, slices):
 
 @pytest.mark.parametrize("left_out", INGREDIENTS)
 def test_without_an_ingredient(left_out):
-    kept = tuple(name for name in INGREDIENTS if name != left_out)
-    slices = head_phantom(1, 32, 2, kept).slices
+    slices = head_phantom(1, 32, 2, without(left_out)).slices
     assert np.isfinite(slices).all()
     assert slices.max() == 1
+
+
+def without(left_out):
+    return tuple(name for name in INGREDIENTS if name != left_out)
+
+
+def has(seed, ingredient):
+    """Whether a head has an ingredient that some have: drawn by one step of painting alone."""
+    step = {"sharpness": 3, "skull": STEP, "lesions": STEP + 3}[ingredient]
+    generator = np.random.default_rng([seed, 3, step])
+    if ingredient == "sharpness":
+        return generator.choice([0, generator.uniform(0, 0.6)]) > 0.04  # less blurs no pixel
+    drawn = generator.uniform() < 0.4
+    return not drawn if ingredient == "skull" else drawn
+
+
+@pytest.mark.parametrize("left_out", ["lesions", "skull", "sharpness"])
+def test_who_has_not_an_ingredient_misses_nothing(left_out, heads):
+    """Bit by bit the same head, whatever the others are given."""
+    found = {has(seed, left_out) for seed in SEEDS}
+    assert found == {True, False}
+    for seed in SEEDS:
+        same = np.array_equal(head_phantom(seed, 64, 4, without(left_out)).slices, heads[seed])
+        assert same == (not has(seed, left_out))
+
+
+@pytest.mark.parametrize("left_out", [
+    "skull", "cortex", "contrast", "texture", "lesions", "sharpness",
+])  # fmt: skip
+def test_what_is_painted_moves_no_point(left_out, monkeypatch):
+    painted = []
+
+    def paint(points, fields, ingredients):
+        painted.append(points)
+        return points[..., 0].abs() + 1
+
+    monkeypatch.setattr(head, "paint", paint)
+    head_phantom(2, 32, 2)
+    head_phantom(2, 32, 2, without(left_out))
+    assert torch.equal(*painted)
 
 
 @pytest.mark.parametrize(("size", "slices"), [(15, 4), (64, 0)])
@@ -65,6 +106,15 @@ def test_too_small_is_an_error(size, slices):
 def test_unknown_ingredient_is_an_error():
     with pytest.raises(InputError, match="hat"):
         head_phantom(0, 32, 2, ("skull", "hat"))
+
+
+def test_a_step_draws_from_a_generator_of_its_own():
+    fields = Fields(np.random.default_rng(0), (4, 16, 16), (5.0, 3.0, 3.0), (7, 3))
+    first = fields.step(5).smooth(8)
+    fields.step(4).rough(8)
+    assert torch.equal(fields.step(5).smooth(8), first)
+    assert not torch.equal(fields.step(6).smooth(8), first)
+    assert fields.generator.uniform() == np.random.default_rng(0).uniform()
 
 
 def test_fields_have_unit_deviation():

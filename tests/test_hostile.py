@@ -1,6 +1,6 @@
 """Broken and hostile files: one clear error, and no crash, hang, memory, stray write or code run.
 
-Some 25,000 mutated files over all readers, in processes of their own: a crash of a C library, a
+Some 35,000 mutated files over all readers, in processes of their own: a crash of a C library, a
 file that takes longer than seconds, or memory beyond the limit is seen, and an audit hook forbids
 processes, connections, unpickling and writing elsewhere. Set SFTKD_MUTATIONS to multiply them.
 """
@@ -16,9 +16,12 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 import zlib
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -31,9 +34,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftkd_core import masks, system
+from sftkd_core.book.setting import Setting
+from sftkd_core.cli.lines import mask_of
 from sftkd_core.data import Dataset, prepared
-from sftkd_core.data.formats import volume
-from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri
+from sftkd_core.data.formats import Reading, open_scan, volume
+from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrd
 from sftkd_core.data.layouts.source import files_in
 from sftkd_core.data.prepare import prepare
 from sftkd_core.experiments import store
@@ -42,6 +47,7 @@ from sftkd_core.system import InputError
 BLOCK = 500  # files a test
 SECONDS = 5  # a file may take at most
 MEMORY = 2 << 30  # bytes that a block may add to what the process has
+SAMPLES = Path(nibabel.__file__).parent / "tests" / "data"
 FACTOR = int(os.environ.get("SFTKD_MUTATIONS", "1"))
 RESOURCES = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 
@@ -85,6 +91,103 @@ def fastmri_file() -> bytes:
     return hdf5_file({"kspace": miniatures.complex_object(1, (2, 16, 16))}, chunks=(1, 16, 16))
 
 
+def coils_of(shape=(2, 3, 16, 16)) -> np.ndarray:
+    images = miniatures.complex_object(1, (shape[0], *shape[2:]))[:, None]
+    return np.fft.fft2(images * miniatures.sensitivities(*shape[1:])).astype(np.complex64)
+
+
+def matlab_file() -> bytes:
+    values = coils_of()[None]
+    pairs = np.empty(values.shape, [("real", "f4"), ("imag", "f4")])
+    pairs["real"], pairs["imag"] = values.real, values.imag
+    return hdf5_file({"kspace_full": pairs})
+
+
+def bart_header() -> bytes:
+    return b"# Dimensions\n16 16 1 3 1 1 1 1 1 1 1 1 1 2 1 1 \n# Command\nphantom x\n"
+
+
+def bart_values() -> bytes:
+    return coils_of().transpose(3, 2, 1, 0).ravel("F").tobytes()
+
+
+def pair_of(kind, part: str) -> bytes:
+    """The header or the image of a pair of files, as bytes."""
+    values = miniatures.volume(0, (18, 16, 4)).astype("<i2")
+    image = kind(values, np.diag([1, 1, 2, 1.0]))
+    files = {name: nibabel.FileHolder(fileobj=io.BytesIO()) for name in ("header", "image")}
+    image.to_file_map(files)
+    return files[part].fileobj.getvalue()
+
+
+def dicom_file(index: int) -> bytes:
+    """A slice of a series of three; hand-made, as DICOM's simplest transfer syntax has it."""
+
+    def element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+        value += b" " * (len(value) % 2) if kind not in (b"UI", b"OW") else b"\0" * (len(value) % 2)
+        tag = group.to_bytes(2, "little") + number.to_bytes(2, "little") + kind
+        size = len(value)
+        return (
+            tag
+            + (
+                b"\0\0" + size.to_bytes(4, "little")
+                if kind == b"OW"
+                else size.to_bytes(2, "little")
+            )
+            + value
+        )
+
+    pixels = np.moveaxis(miniatures.volume(1, (16, 18, 3)), 2, 0)[index].astype("<u2")
+    short = lambda n: int(n).to_bytes(2, "little")  # noqa: E731
+    meta = element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1")
+    start = b"\0" * 128 + b"DICM" + element(2, 0, b"UL", len(meta).to_bytes(4, "little")) + meta
+    return start + b"".join([
+        element(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.4"),
+        element(8, 0x18, b"UI", b"1.2.3.%d" % index),
+        element(0x18, 0x50, b"DS", b"2"),
+        element(0x20, 0x0E, b"UI", b"1.2.3"),
+        element(0x20, 0x11, b"IS", b"1"),
+        element(0x20, 0x13, b"IS", b"%d" % (index + 1)),
+        element(0x20, 0x32, b"DS", b"-8\\-9\\%d" % (2 * index)),
+        element(0x20, 0x37, b"DS", b"1\\0\\0\\0\\1\\0"),
+        element(0x28, 2, b"US", short(1)),
+        element(0x28, 4, b"CS", b"MONOCHROME2"),
+        element(0x28, 0x10, b"US", short(16)),
+        element(0x28, 0x11, b"US", short(18)),
+        element(0x28, 0x30, b"DS", b"1\\1"),
+        element(0x28, 0x100, b"US", short(16)),
+        element(0x28, 0x101, b"US", short(16)),
+        element(0x28, 0x102, b"US", short(15)),
+        element(0x28, 0x103, b"US", short(0)),
+        element(0x7FE0, 0x10, b"OW", pixels.tobytes()),
+    ])  # fmt: skip
+
+
+def mrd_file() -> bytes:
+    """Four readouts of each of two slices, as ISMRMRD's library writes them."""
+    from miniatures import ismrmrd_header as header
+    from miniatures import write_ismrmrd as write
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "s.h5", coils_of(), header(16, 16), noise=False)
+        return path.read_bytes()
+
+
+def sample(name: str) -> bytes:
+    """A file that comes with nibabel."""
+    return (SAMPLES / name).read_bytes()
+
+
+def images_file() -> bytes:
+    return hdf5_file({"scan/reconstruction_rss": np.abs(coils_of()[:, 0])})
+
+
+def read_points(folder: Path) -> np.ndarray:
+    """A mask of points over images of its size, as the command line takes it."""
+    scan = open_scan(folder / "k.npy")
+    return mask_of(scan, Setting("smoke"), str(folder / "m.npy"), "auto")[0]
+
+
 def weights() -> dict:
     """The same in each call, so that a record and its weights belong together."""
     draw = torch.Generator().manual_seed(0)
@@ -124,6 +227,14 @@ def read_acdc(folder: Path) -> list:
 
 def read_fastmri(folder: Path) -> list:
     return [source.read() for source in fastmri.find(folder).sources]
+
+
+def read_mrd(folder: Path) -> list:
+    return [source.read() for source in mrd.find(folder).sources]
+
+
+def read_scan(folder: Path, name: str) -> np.ndarray:
+    return open_scan(folder / name if name else folder).images(0, 2)
 
 
 def read_store(folder: Path) -> tuple | None:
@@ -185,7 +296,65 @@ READERS = {
         1000, "store/entry/weights.safetensors", lambda: [store_files()[1]],
         {"store/entry/result.json": lambda: store_files()[0]}, read_store,
     ),
+    "coils": (1500, "k.npy", lambda: [npy_file(coils_of())], {}, lambda f: read_scan(f, "k.npy")),
+    "matlab": (2000, "k.mat", lambda: [matlab_file()], {}, lambda f: read_scan(f, "k.mat")),
+    "bart": (
+        1500, "k.hdr", lambda: [bart_header()], {"k.cfl": bart_values},
+        lambda f: read_scan(f, "k.cfl"),
+    ),
+    "pair": (
+        2000, "v.hdr",
+        lambda: [pair_of(kind, "header") for kind in (nibabel.Nifti1Pair, nibabel.AnalyzeImage)],
+        {"v.img": lambda: pair_of(nibabel.Nifti1Pair, "image")}, lambda f: read_scan(f, "v.img"),
+    ),
 }  # fmt: skip
+READERS |= {
+    "hdf5-coils": (
+        1000, "k.h5",
+        lambda: [hdf5_file({name: coils_of()}) for name in ("kspace", "a/kspace")], {},
+        lambda f: read_scan(f, "k.h5"),
+    ),
+    "hdf5-images": (
+        500, "k.h5", lambda: [images_file()], {}, lambda f: read_scan(f, "k.h5"),
+    ),
+    "points": (
+        1000, "m.npy", lambda: [npy_file(masks.central_mask(16, 16, 2))],
+        {"k.npy": lambda: npy_file(np.abs(coils_of()[:, 0]))}, read_points,
+    ),
+    "bart-values": (
+        500, "k.cfl", lambda: [bart_values()], {"k.hdr": bart_header},
+        lambda f: read_scan(f, "k.cfl"),
+    ),
+}  # fmt: skip
+for name, ours, other in (
+    ("small.mnc", "v.mnc", None), ("minc2_1_scale.mnc", "v.mnc", None),
+    ("phantom_EPI_asc_CLEAR_2_1.PAR", "v.PAR", "phantom_EPI_asc_CLEAR_2_1.REC"),
+    ("scaled+tlrc.HEAD", "v+tlrc.HEAD", "scaled+tlrc.BRIK"),
+):  # fmt: skip
+    if all((SAMPLES / each).exists() for each in filter(None, (name, other))):
+        READERS[name] = (
+            500, ours, lambda name=name: [sample(name)],
+            {} if other is None else {
+                str(Path(ours).with_suffix(Path(other).suffix)): partial(sample, other)
+            },
+            lambda f, ours=ours: open_scan(f / ours, Reading(volume="all")).images(0, 2),
+        )  # fmt: skip
+if find_spec("ismrmrd"):
+    import ismrmrd
+    from miniatures import ismrmrd_header as header
+
+    ismrmrd.xsd.CreateFromDocument(header(16, 16))  # what it loads when it is first asked
+    READERS["mrd"] = (
+        1500, "s.h5", lambda: [mrd_file()], {}, lambda f: read_scan(f, "s.h5"),
+    )  # fmt: skip
+    READERS["mrd-layout"] = (500, "s.h5", lambda: [mrd_file()], {}, read_mrd)
+if find_spec("pydicom"):
+    import pydicom  # noqa: F401 - before the harness forbids what imports may do
+
+    others = {f"{n}.dcm": partial(dicom_file, n) for n in (0, 2)}
+    READERS["dicom"] = (
+        3000, "d.dcm", lambda: [dicom_file(1)], others, lambda f: read_scan(f, ""),
+    )  # fmt: skip
 BLOCKS = [
     (name, block)
     for name, (count, *_) in READERS.items()

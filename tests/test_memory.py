@@ -5,7 +5,7 @@ import torch
 
 from sftkd_core import distillation, masks, models
 from sftkd_core.consistency import measure
-from sftkd_core.distillation import METHODS
+from sftkd_core.distillation import CONSISTENT, METHODS
 from sftkd_core.distillation import teacher as teachers
 from sftkd_core.distillation.teacher import common_sizes
 from sftkd_core.models import Cascade
@@ -35,7 +35,11 @@ def teacher_parts(name, teacher):
 def live(row, teacher, parts, measurement, indices):
     """The summaries of a batch, by hand: features, paraphrase, summary; no other slice is seen."""
     with torch.no_grad():
-        groups = distillation.tap(teacher.features(measurement[indices])[1], row.taps)
+        if row.taps in CONSISTENT:
+            images = teacher.states(measurement[indices])
+            groups = [(image,) for image in images][-1 if row.taps == "output" else 0 :]
+        else:
+            groups = distillation.tap(teacher.features(measurement[indices])[1], row.taps)
         parts = iter(parts or [torch.nn.Identity()] * 10)
         groups = [tuple(next(parts)(layer) for layer in group) for group in groups]
         if row.relational:

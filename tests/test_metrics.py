@@ -55,7 +55,7 @@ def test_errors_by_formula(pair):
 
 def test_hfn_by_formula(pair):
     def laplacian(x):
-        padded = np.pad(x, 1)
+        padded = np.pad(x, 1, "symmetric")
         return (
             padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
             - 4 * padded[1:-1, 1:-1]
@@ -63,6 +63,14 @@ def test_hfn_by_formula(pair):
 
     image, target = (x[0, 0].numpy() for x in pair)
     g, p = laplacian(target), laplacian(image.clip(0, 1))
+    expected = ((g - p) ** 2).sum() / (g**2).sum()
+    assert metrics.hfn(*pair, reduction="slice")[0].item() == pytest.approx(expected)
+
+
+def test_hfn_takes_edges_as_scikit_image_does(pair):
+    filters = pytest.importorskip("skimage.filters", reason="scikit-image is not installed")
+    image, target = (x[0, 0].numpy() for x in pair)
+    g, p = filters.laplace(target), filters.laplace(image.clip(0, 1))
     expected = ((g - p) ** 2).sum() / (g**2).sum()
     assert metrics.hfn(*pair, reduction="slice")[0].item() == pytest.approx(expected)
 
@@ -93,6 +101,21 @@ def test_bad_input_is_named(pair):
         metrics.mse(image.to(torch.complex64), target)
     with pytest.raises(InputError, match="target is zero"):
         metrics.nmse(image, 0 * target)
+    with pytest.raises(InputError, match="no edges"):
+        metrics.hfn(image, torch.ones_like(target))
+
+
+def test_ratios_of_a_flat_slice_are_nan_and_of_the_others_what_they_were(pair):
+    image, target = pair
+    flat = target.clone()
+    flat[1] = 0.5
+    before, after = metrics.table(image, target), metrics.table(image, flat)
+    assert after.hfn.isna().tolist() == [False, True, False]
+    assert after.nmse.notna().all()
+    assert after.hfn[[0, 2]].tolist() == before.hfn[[0, 2]].tolist()
+    volumes = metrics.by_volume(image, 0 * flat, ["a", "a", "b"])
+    assert volumes.hfn.isna().all()
+    assert volumes.nmse.isna().all()
 
 
 def test_table_and_volumes(pair):

@@ -154,7 +154,7 @@ def test_output_agrees_with_the_measurement(example):
 
 
 def test_bad_networks():
-    with pytest.raises(InputError, match="unknown model 'D9C5'; choose one of D5C5"):
+    with pytest.raises(InputError, match="unknown model 'D9C5'; choose one of D7C5"):
         models.build("D9C5")
     with pytest.raises(InputError, match="cannot be built"):
         models.Cascade(convolutions=1)

@@ -1,5 +1,6 @@
 """What is installed: pyproject, constraints and the conda environment say the same."""
 
+import json
 import re
 import subprocess
 import sys
@@ -90,6 +91,23 @@ def test_the_library_needs_neither_jupyter_nor_the_workflow():
     assert run.stdout.strip() == "[]", run
 
 
+LIGHT = """
+import sys, time, torch
+start = time.process_time()
+import sftkd_core.distillation, sftkd_core.models, sftkd_core.sft
+spent = time.process_time() - start
+print([m for m in ("matplotlib", "nibabel", "h5py", "pandas", "scipy") if m in sys.modules], spent)
+"""
+
+
+def test_what_distils_your_own_network_is_light():
+    """Without readers, tables and plots, and in little processor time beside torch's own."""
+    run = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True)
+    heavy, _, spent = run.stdout.strip().rpartition(" ")
+    assert heavy == "[]", run
+    assert float(spent) < 1.5
+
+
 def test_the_wheel_says_that_it_has_types():
     builder = WheelBuilder(str(ROOT))
     found = {file.distribution_path: Path(file.path) for file in builder.recurse_included_files()}
@@ -105,7 +123,16 @@ def test_what_only_chapters_and_tests_need_is_not_the_library_s():
 
 def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert citation["version"] == sftkd_core.__version__
+    described = json.loads((ROOT / "codemeta.json").read_text())
+    assert citation["version"] == described["version"] == sftkd_core.__version__
+    (identifier,) = citation["identifiers"]
+    assert described["identifier"] == f"https://doi.org/{identifier['value']}"
+    assert described["license"].endswith(f"/{citation['license']}")
+    assert citation["license"] == PROJECT["license"]
+    for field in ("name", "description", "keywords"):
+        assert described[field] == PROJECT[field]
+    needed = {Requirement(text).name for text in PROJECT["dependencies"]}
+    assert set(described["softwareRequirements"]) <= needed
 
 
 def test_readme_names_the_commands_that_exist():

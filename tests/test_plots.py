@@ -1,5 +1,6 @@
 """Figures: what they show is what they were given; sliders need neither kernel nor network."""
 
+import io
 import json
 import re
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from sftkd_core import metrics
 from sftkd_core.book import plots
@@ -146,6 +148,18 @@ def test_explore_moves_in_a_live_kernel(shown):
         height.value, colour.value = i, j
         expected = frames[2 * i + j].split(",")[1]
         assert base64.b64encode(image.value).decode() == expected
+
+
+def test_frames_are_packed_without_loss_where_that_is_lighter(monkeypatch):
+    figure = draw(2, "r")
+    frame = plots._png(figure)
+    form, (packed,) = plots._lightest([frame])
+    assert (form, len(packed) < len(frame)) == ("webp", True)
+    before, after = (Image.open(io.BytesIO(data)).convert("RGBA") for data in (frame, packed))
+    assert np.array_equal(np.asarray(before), np.asarray(after))
+    assert plots._lightest([packed]) == ("png", [packed])  # packed again it is no lighter
+    monkeypatch.setattr(plots.features, "check", lambda name: False)
+    assert plots._lightest([frame]) == ("png", [frame])
 
 
 @pytest.mark.parametrize("values", [[], list(range(65))])

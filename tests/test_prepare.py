@@ -33,6 +33,7 @@ WRITERS = {
     "calgary": (miniatures.calgary_scans, {}, 256),
     "kdmri": (miniatures.kdmri, {}, None),
     "fastmri": (miniatures.fastmri, {}, 320),
+    "ismrmrd": (miniatures.ismrmrd, {}, None),
 }
 
 

@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from trained import home_with
 
 from sftkd_core import data, experiments, masks, metrics, models
 from sftkd_core.__main__ import main
@@ -35,12 +36,7 @@ AFFINES = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A store with one student, trained for a moment."""
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFTKD_HOME", str(folder))
-        patch.setenv("SFTKD_SHIPPED", "no")
-        Setting("smoke").run("student", quiet=True)
-    return folder / "store"
+    return home_with(tmp_path_factory, "student") / "store"
 
 
 @pytest.fixture(autouse=True)
@@ -496,7 +492,7 @@ class Bomb:
     ("pickle.npy", "pickle"),
     ("raw.npy", "plain .npy"),
     ("words.npy", "words.npy"),
-    ("coils.npy", "one coil"),
+    ("coils.npy", "--order"),
     ("tiny.npy", "16 x 16"),
     ("zero.npy", "0 everywhere"),
     ("inf.npy", "infinite"),

@@ -6,6 +6,7 @@ import torch
 
 from sftkd_core.book import Setting
 from sftkd_core.book.setting import PROFILES
+from sftkd_core.experiments import objectives
 
 SMALL = Setting("smoke", device="cpu")
 
@@ -40,6 +41,33 @@ def test_examples_are_what_a_training_sees(split):
     torch.testing.assert_close(few.targets, images[1:3], rtol=0, atol=0)
     torch.testing.assert_close(few.measurement.zero_filled, own.zero_filled[1:3])
     assert few.targets.device == SMALL.torch_device
+
+
+def weights(experiment):
+    return torch.cat([p.flatten() for p in objectives.network(experiment).parameters()])
+
+
+@pytest.mark.parametrize("seed", [5, 9])
+def test_crossed_seeds_share_the_data_and_differ_in_weights(seed):
+    """Of profile study: seeds 5 to 9 see what 0 to 4 see, and start elsewhere."""
+    one, other = Setting("study", seed=seed - 5), Setting("study", seed=seed)
+    for part in ("dataset", "elsewhere", "sampling"):
+        assert getattr(one, part) == getattr(other, part)
+    for name in ("teacher", "student", "sft-teacher"):
+        first, second = one.experiment(name), other.experiment(name)
+        assert (first.data, first.sampling) == (second.data, second.sampling)
+        assert first.key != second.key
+        assert not torch.equal(weights(first), weights(second))
+
+
+@pytest.mark.parametrize(("profile", "seed"), [("study", 10), ("study", 99), ("quick", 5)])
+def test_other_seeds_have_data_of_their_own(profile, seed):
+    setting, crossed = Setting(profile, seed=seed), Setting(profile, seed=seed % 5)
+    assert setting.data_seed == setting.dataset.seed == seed
+    assert setting.dataset != crossed.dataset
+    # of study, all seeds share one mask
+    same = np.array_equal(setting.sampling.mask(64), crossed.sampling.mask(64))
+    assert same == (profile == "study")
 
 
 def test_a_grid_holds_its_own_setting_once():

@@ -1,5 +1,7 @@
 """The three terms of the SFT loss against NumPy in double precision."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,29 @@ def test_gradients(tensors):
     assert torch.autograd.gradcheck(lambda t, b: sft.loss(t, b, tensors[2]).total, inputs)
     sft.loss(*tensors).imitation.backward()
     assert all(x.grad.abs().sum() > 0 for x in inputs)  # it reaches teacher and branches
+
+
+@pytest.mark.parametrize(("detached", "reached"), [("teacher", 1), ("branches", 0)])
+def test_a_detached_side_gets_no_gradient_of_imitation(tensors, detached, reached):
+    """The values stay, and of the gradients those of the other two terms."""
+    inputs = [x.requires_grad_() for x in tensors[:2]]
+    both, one = sft.loss(*tensors), sft.loss(*tensors, detached=detached)
+    assert all(getattr(one, f.name) == getattr(both, f.name) for f in fields(both))
+    whole = torch.autograd.grad(both.imitation, inputs)
+    left = torch.autograd.grad(one.imitation, inputs[reached], retain_graph=True)[0]
+    assert torch.equal(left, whole[reached])
+    assert torch.autograd.grad(
+        one.imitation, inputs[1 - reached], retain_graph=True, allow_unused=True
+    ) == (None,)
+    alone = torch.autograd.grad(sft.loss(*tensors, weights=(1, 1, 0)).total, inputs)
+    gradients = torch.autograd.grad(one.total, inputs)
+    assert torch.allclose(gradients[1 - reached], alone[1 - reached], rtol=1e-12)
+    assert not torch.allclose(gradients[reached], alone[reached])
+
+
+def test_an_unknown_side_is_named(tensors):
+    with pytest.raises(InputError, match=r"side 'student' to detach; .* teacher, branches"):
+        sft.loss(*tensors, detached="student")
 
 
 def test_agreement_costs_nothing(tensors):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sftkd_core.book import comparisons
+from sftkd_core.book import comparisons, significance
 from sftkd_core.book.comparisons import Verdict, holm, paired, rank_biserial
 from sftkd_core.book.plan import PLAN
 from sftkd_core.book.setting import Setting
@@ -199,7 +199,7 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     draw = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-        low, high = comparisons._t_interval(0.1 + draw.normal(size=5), 0.8)
+        low, high = significance.t_interval(0.1 + draw.normal(size=5), 0.8)
         held += low <= 0.1 <= high
     assert abs(held / 400 - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 400)
 

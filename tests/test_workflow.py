@@ -198,7 +198,7 @@ def test_the_setup_cell_installs_nothing_where_the_library_is(monkeypatch):
     exec(compile(setup_cell.setup_source("https://example.org/book"), "setup", "exec"), {})
 
 
-@pytest.mark.parametrize("url", ["", "https://example.org/book"])
+@pytest.mark.parametrize("url", ["", "https://example.org/book", "https://github.com/some/book"])
 def test_the_setup_cell_keeps_torch_and_numpy_where_it_installs(url, monkeypatch):
     import importlib.util
 
@@ -209,18 +209,20 @@ def test_the_setup_cell_keeps_torch_and_numpy_where_it_installs(url, monkeypatch
     real = importlib.util.find_spec
     missing = lambda name, *rest: None if name == "sftkd_core" else real(name, *rest)  # noqa: E731
     monkeypatch.setattr(importlib.util, "find_spec", missing)
-    monkeypatch.setattr(subprocess, "run", lambda command, check: calls.append(command))
-    code = compile(setup_cell.setup_source(url), "setup", "exec")
+    monkeypatch.setattr(subprocess, "run", lambda command, check, env: calls.append((command, env)))
+    code = compile(setup_cell.setup_source(url, "abc"), "setup", "exec")
     if not url:
         with pytest.raises(SystemExit, match="clone the book"):
             exec(code, {})
         return
     exec(code, {})
-    (command,) = calls
+    ((command, told),) = calls
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert f"torch=={torch.__version__}" in command
     assert f"numpy=={numpy.__version__}" in command
-    assert command[-1] == f"sftkd-core @ git+{url}"
+    assert command[-1] == f"sftkd-core @ git+{url}@abc"
+    raw = "https://raw.githubusercontent.com/some/book/abc/results"
+    assert told["SFTKD_RESULTS_URL"] == (raw if "github" in url else "")
 
 
 def test_without_a_repository_no_button_is_shown_that_needs_one(monkeypatch):

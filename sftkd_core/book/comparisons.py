@@ -1,151 +1,30 @@
 """Claims over several comparisons and several seeds: corrected tests, effect sizes, intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import chain
-from math import inf, isfinite, sqrt
+from math import isfinite
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from sftkd_core import experiments, metrics
-from sftkd_core.book import paper
+from sftkd_core.book import paper, report
 from sftkd_core.book.plan import ALIASES
 from sftkd_core.book.setting import Setting
+from sftkd_core.book.significance import KEYS, Verdict, holm, paired, rank_biserial
 from sftkd_core.experiments import Experiment
-from sftkd_core.metrics import Comparison, signed_rank_p
-from sftkd_core.system import InputError
-
-KEYS = ["seed", "subject", "slice"]
-
-
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P values corrected for their number by Holm's step-down method, in the order given.
-
-    A family of n comparisons whose corrected values are compared with alpha has a chance of at most
-    alpha to hold one false claim. Holm (1979).
-    """
-    p = np.asarray(p_values, dtype=float)
-    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise InputError(f"p values are {p_values}; pass a list of numbers in [0, 1]")
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1)
-    return corrected
-
-
-def rank_biserial(differences: Sequence[float]) -> float:
-    """Effect size of a signed-rank test: +1 if all differences are positive, -1 if all negative.
-
-    The sum of ranks of the positive differences minus that of the negative, over both; 0 where
-    all are zero. Kerby (2014).
-    """
-    d = np.asarray(differences, dtype=float)
-    d = d[d != 0]
-    if d.size == 0:
-        return 0.0
-    ranks = stats.rankdata(np.abs(d))
-    return float((ranks * np.sign(d)).sum() / ranks.sum())
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A paired difference ``a - b`` of a metric, over slices, subjects and seeds.
-
-    mean        of the seeds' means
-    low, high   95 % interval over seeds: Student's t on the seeds' means; infinite for one seed
-    by_seed     the mean of each seed
-    p_subjects  two-sided Wilcoxon signed-rank test on the means of subjects
-    p_slices    the same on slices (presumably the paper's), which takes slices of a subject for
-                independent
-    effect      rank-biserial correlation of the subjects' means
-    subjects    how many there are; one that recurs under several seeds, as scans do, counts once,
-                with its differences averaged over them (phantoms are new for each seed)
-    slices      the same of slices
-    seeds       those of ``by_seed``, in their order
-    """
-
-    mean: float
-    low: float
-    high: float
-    by_seed: tuple[float, ...]
-    p_subjects: float
-    p_slices: float
-    effect: float
-    subjects: int
-    slices: int
-    seeds: tuple[int, ...] = ()
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval over seeds leaves out zero."""
-        return self.low > 0 or self.high < 0
-
-
-def paired(
-    a: pd.DataFrame, b: pd.DataFrame, metric: str = "psnr", confidence: float = 0.95
-) -> Verdict:
-    """Compare two tables of slices (columns seed, subject, slice, and the metric), paired by slice.
-
-    Seeds that only one of the tables has are left out. Raises ``InputError`` where none is shared,
-    where the slices of a seed differ, where a column is missing, or for a ``confidence`` outside
-    (0, 1).
-    """
-    for table in (a, b):
-        for column in (*KEYS, metric):
-            if column not in table.columns:
-                known = ", ".join(map(str, table.columns))
-                raise InputError(
-                    f"a table has no column {column!r}, but {known}; name another metric, or pass "
-                    "a table of evaluate"
-                )
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence}; it must lie between 0 and 1")
-    seeds = sorted(set(a["seed"]) & set(b["seed"]))
-    if not seeds:
-        raise InputError("the two tables share no seed; evaluate both with at least one in common")
-    a, b = (t[t["seed"].isin(seeds)].set_index(KEYS)[metric].sort_index() for t in (a, b))
-    if not a.index.equals(b.index):
-        raise InputError("the two tables hold different slices; evaluate both on the same test set")
-    difference = a - b
-    by_seed = difference.groupby(level="seed").mean()
-    within = difference.groupby(level=["seed", "subject"])
-    by_subject = within.mean().groupby(level="subject").mean()
-    # where a subject's slices stand in a test set can differ by seed; their order does not
-    subjects, order = difference.index.get_level_values("subject"), within.cumcount().to_numpy()
-    by_slice = difference.groupby([subjects, order]).mean()
-    low, high = _t_interval(by_seed.to_numpy(), confidence)
-    return Verdict(
-        mean=float(by_seed.mean()),
-        low=low,
-        high=high,
-        by_seed=tuple(by_seed),
-        p_subjects=signed_rank_p(by_subject.to_numpy()),
-        p_slices=signed_rank_p(by_slice.to_numpy()),
-        effect=rank_biserial(by_subject),
-        subjects=len(by_subject),
-        slices=len(by_slice),
-        seeds=tuple(seeds),
-    )
-
-
-def _t_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
-    if len(values) < 2:
-        return -inf, inf
-    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1)
-    half /= sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
-
+from sftkd_core.metrics import Comparison
 
 SEEDS = (0, 1, 2, 3, 4)  # of the shipped results
+STUDY_DATA = "cardiac"  # of profile "study": where the teacher leads, see ``results/README.md``
+STUDY_SEEDS = tuple(range(10))  # of profile "study": 5 to 9 have the data of 0 to 4
 TYPES = {  # of the columns of ``evaluate``
     "subject": str,
     "slice": int,
     **dict.fromkeys(metrics.METRICS, float),
     "acceleration": float,
     "seed": int,
+    "data_seed": int,
     "name": str,
 }
 
@@ -170,7 +49,9 @@ def compare(
     """
     pairs = list(pairs)
     tables = {name: setting.evaluate(name) for name in dict.fromkeys(chain(*pairs))}
-    return {(a, b): metrics.compare(tables[a], tables[b], metric) for a, b in pairs}
+    found = {(a, b): metrics.compare(tables[a], tables[b], metric) for a, b in pairs}
+    report.differences(setting, found, metric)
+    return found
 
 
 def gain(a: pd.DataFrame, b: pd.DataFrame, metric: str = "psnr") -> pd.DataFrame:
@@ -205,7 +86,10 @@ def evaluate(settings: Sequence[Setting], names: Sequence[str], factor: int = 1)
     """
     tables = [
         setting.evaluate(one).assign(
-            acceleration=setting.acceleration, seed=setting.seed, name=name
+            acceleration=setting.acceleration,
+            seed=setting.seed,
+            data_seed=setting.data_seed,
+            name=name,
         )
         for setting in settings
         for name, one in zip(names, _lengthened(setting, names, factor), strict=True)
@@ -221,20 +105,57 @@ def over_seeds(
     a: str,
     b: str,
     metric: str = "psnr",
-    seeds: Sequence[int] = SEEDS,
+    seeds: Sequence[int] | None = None,
     factor: int = 1,
 ) -> Verdict | None:
     """The paired difference ``a - b`` over the setting's seed and others, as far as they are there.
 
     Seeds at which both have been trained count, with ``factor`` times the epochs; nothing is
     trained here. One seed gives a verdict without an interval, none gives None.
+
+    seeds  None: those of the shipped results
     """
+    if seeds is None:
+        seeds = STUDY_SEEDS if setting.profile == "study" else SEEDS
     there = complete(setting.grid(seeds), [a, b], factor)
     if not there:
         return None
     slices = evaluate(there, [a, b], factor)
     ours, theirs = (slices[slices["name"] == name] for name in (a, b))
     return paired(ours, theirs, metric)
+
+
+def study_of(setting: Setting) -> Setting | None:
+    """The study of the book at the same acceleration; None where there is none to show.
+
+    It is shown beside synthetic data at profile "quick" only, of hearts whatever these data are:
+    "smoke" shows nothing, "paper" stands for itself.
+    """
+    if setting.profile not in ("quick", "study") or setting.data not in ("brain", "cardiac"):
+        return None
+    return replace(setting, profile="study", data=STUDY_DATA, seed=0)
+
+
+def headroom(setting: Setting) -> str:
+    """How far the teacher leads its student here, over seeds, and in the study: a bold sentence.
+
+    Empty where no seeds are known. What distillation can hand on is bounded by this lead.
+    """
+    places = {
+        f"profile `{setting.profile}`": setting,
+        "profile `study` (hearts)": study_of(setting),
+    }
+    found = {
+        name: v
+        for name, place in places.items()
+        if place is not None and (v := over_seeds(place, "teacher", "student")) is not None
+        if isfinite(v.low)
+    }
+    leads = [
+        f"{v.mean:+.2f} dB at {name} (95 % interval {interval(v)}, {len(v.by_seed)} trainings)"
+        for name, v in found.items()
+    ]
+    return f"**The teacher leads the student by {' and by '.join(leads)}.**" if leads else ""
 
 
 def beside(
@@ -248,7 +169,7 @@ def beside(
     for (a, b), found in versus.items():
         rows[f"{a} − {b}"] = found
         seeds = over_seeds(setting, a, b)
-        if seeds is not None and len(seeds.by_seed) > 1:
+        if seeds is not None and isfinite(seeds.low):
             rows[f"{a} − {b}, {len(seeds.by_seed)} seeds"] = seeds
     return rows
 
@@ -261,6 +182,13 @@ def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str
     if factor == 1:
         return list(names)
     return [setting.experiment(name).lengthened(factor) for name in names]
+
+
+__all__ = [
+    "KEYS", "Verdict", "beside", "compare", "complete", "evaluate", "findings", "gain", "headroom",
+    "holm", "interval", "label", "over_seeds", "paired", "questions", "rank_biserial", "status",
+    "study_of", "verdict",
+]  # fmt: skip
 
 
 def interval(found: Comparison | Verdict | None, digits: int = 2) -> str:
@@ -294,7 +222,7 @@ def verdict(
         if found.subjects == 1:
             return f"{difference} in this training, on one subject: no interval"
         return f"{difference} in this training (subjects of this test set: {numbers})"
-    if len(found.by_seed) < 2:
+    if not isfinite(found.low):
         return f"{difference}, with one seed: no interval"
     if not found.clear:
         return (
@@ -322,14 +250,17 @@ def findings(
     Nothing is trained. The paper has some of the pairs, for its data sets and accelerations.
     """
     lines, alone = [], False
+    if any(name.startswith(("kd", "sft-kd")) for pair in versus for name in pair):
+        lines = [f"- {headroom(setting)}"] if headroom(setting) else []
     printed = paper.reported(setting.data, setting.acceleration)
     for (a, b), found in versus.items():
         line = f"- {verdict(a, b, found, digits=digits)}"
         seeds = over_seeds(setting, a, b)
-        if seeds is not None and len(seeds.by_seed) > 1:
+        if seeds is not None and isfinite(seeds.low):
             line += f"; over {len(seeds.by_seed)} seeds, {verdict(a, b, seeds, digits=digits)}"
         else:
             alone = True
+        line += _of_the_study(setting, a, b, digits)
         if {a, b} <= printed.keys():
             line += f"; the paper has {printed[a][0] - printed[b][0]:+.2f} dB, on its own data"
         lines.append(f"{line}.")
@@ -339,3 +270,13 @@ def findings(
             "next may have the other sign."
         )
     return lines
+
+
+def _of_the_study(setting: Setting, a: str, b: str, digits: int | None) -> str:
+    """What the trainings of profile "study" say of the same pair, where they are shipped."""
+    study = study_of(setting)
+    found = None if study in (None, setting) else over_seeds(study, a, b)
+    if found is None or not isfinite(found.low):
+        return ""
+    said = verdict(a, b, found, digits=digits)
+    return f"; at profile `study`, on hearts, over {len(found.by_seed)} trainings, {said}"

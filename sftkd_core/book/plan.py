@@ -14,24 +14,35 @@ from sftkd_core.system import InputError
 
 METHOD_NAMES = {
     "at": "AT", "fitnets": "FitNets", "sp": "SP", "fsp": "FSP", "cc": "CC", "pkt": "PKT",
-    "ft": "FT", "nst": "NST",
+    "ft": "FT", "nst": "NST", "output": "the image", "stages": "the images of all stages",
 }  # fmt: skip
 COMPRESSED = ("D4C5", "D2C5")  # students beside D3C5 (Table 8)
 RESOLUTION_METHODS = ("at", "fitnets", "cc", "pkt", "ft", "nst")  # Table 9
 # name -> what it says, and the fields that differ from the paper's SFT training
 SFT_VARIANTS: dict[str, tuple[str, dict]] = {
     "no-imitation": ("no imitation term", {"sft_weights": (1.0, 1.0, 0.0)}),
+    "quarter-imitation": ("a quarter of the imitation term", {"sft_weights": (1.0, 1.0, 0.25)}),
+    "half-imitation": ("half of the imitation term", {"sft_weights": (1.0, 1.0, 0.5)}),
     "strong-imitation": ("the imitation term four times", {"sft_weights": (1.0, 1.0, 4.0)}),
+    "teacher-detached": ("imitation pulls at the branches only", {"detached": "teacher"}),
+    "branches-detached": ("imitation pulls at the teacher only", {"detached": "branches"}),
     "first-branch": ("one branch, behind stage 1", {"branches": (1,)}),
     "last-branch": ("one branch, behind stage 4", {"branches": (4,)}),
+    "mse": ("squared losses", {"fields": {"norm": "mse"}}),
+    "no-imitation-mse": (
+        "squared losses, no imitation", {"sft_weights": (1.0, 1.0, 0.0), "fields": {"norm": "mse"}},
+    ),
     "released": ("the released code's divided imitation term", {"released": True}),
-}
+}  # fmt: skip
 PHASE = 1.0  # radians, standard deviation over a slice
 TEACHERS = 1_000  # added to a teacher's seed where networks are drawn apart
 SMALLER = {  # what two processor cores can train
     "DC-UNet": "DC-UNet-tiny", "DAGAN": "DAGAN-narrow",
     "VDSR-12": "VDSR-12-narrow", "VDSR-4": "VDSR-4-narrow",
 }  # fmt: skip
+# of the KD gradient at the start where networks are drawn apart (profile "study"): of 0.1, 0.3
+# and 1 the one with the best validation PSNR of a seed for tuning, ``workflow/study.py --tuned``
+SHARES = {"fitnets": 0.1, "cc": 0.1} | dict.fromkeys(("at", "sp", "fsp", "output", "stages"), 0.3)
 ROLES = ("teacher", "sft-teacher", "student", "kd", "sft-kd")
 ALIASES = {
     "D5C5": "teacher", "D4C5": "student-D4C5", "D3C5": "student", "D2C5": "student-D2C5",
@@ -63,13 +74,18 @@ class Basis:
         names = ("data", "sampling", "schedule", "seed")
         return {name: getattr(self, name) for name in names}
 
+    def share_of(self, method: str | None, given: dict) -> dict:
+        """The share that was chosen for a method, where nothing else says how hard it pulls."""
+        said = {"weight", "share", "variant", "taps"} & set(given) or given.get("joint") is False
+        return {} if said or not self.apart or method not in SHARES else {"share": SHARES[method]}
+
     def distil(
         self, method: str, teacher: str = "teacher", sft_start: bool = False, **changes
     ) -> Experiment:
         """D3C5 distilled from a teacher of the plan; ``changes`` are fields of ``Experiment``."""
         known = experiment(self, teacher)
         fields = {"teacher": known, "initial": known if sft_start else None, **self.common}
-        fields |= changes
+        fields |= {**self.share_of(method, changes), **changes}
         return Experiment("distil", fields.pop("model", "D3C5"), method=method, **fields)
 
 
@@ -102,7 +118,7 @@ class Entry:
             fields["data"] = basis.elsewhere
         if self.objective == "sft":
             fields["apart"] = basis.apart
-        fields |= self.fields
+        fields |= self.fields | basis.share_of(self.fields.get("method"), self.fields)
         for role in {"teacher", "initial"} & set(fields):
             known = fields[role]
             fields[role] = (known if isinstance(known, Entry) else _ENTRIES[known]).on(basis)
@@ -251,8 +267,11 @@ def _pretraining() -> Named:
 def _variants() -> Named:
     named: Named = {}
     for variant, (what, changes) in SFT_VARIANTS.items():
-        words, roles = f"{{}}: {what}", ("sft-teacher", "sft-kd")
-        named |= _family(f"{{}}-{variant}", "D5C5", "D3C5", words, roles=roles, **changes)
+        more = {"words": f"{{}}: {what}", "roles": ("sft-teacher", "sft-kd"), **changes}
+        named |= _family(f"{{}}-{variant}", "D5C5", "D3C5", **more)
+    for variant in ("no-imitation", "released"):
+        what, start = f"control: D3C5 alone, SFT start, {variant}", f"sft-teacher-{variant}"
+        named[f"sft-finetuned-{variant}"] = _alone(what, "D3C5", initial=start)
     return named
 
 

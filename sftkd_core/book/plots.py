@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image, features
 
 from sftkd_core import metrics
 from sftkd_core.book.comparisons import Verdict
@@ -167,7 +168,7 @@ def centred(mask: np.ndarray, columns: int | None = None) -> np.ndarray:
 def explore(draw: Callable[..., Figure], alt: str, **choices: Sequence) -> None:
     """Show a figure with sliders: ``draw(**values)`` for each choice of values.
 
-    Every combination is drawn once, as PNG, and goes into the page with a few lines of script:
+    Every combination is drawn once and goes into the page with a few lines of script:
     the sliders work on the published page without a kernel and without any other host. Where a
     kernel is live, an ipywidgets (7 or 8) version of the same figure takes its place.
 
@@ -180,9 +181,10 @@ def explore(draw: Callable[..., Figure], alt: str, **choices: Sequence) -> None:
             f"{len(combinations)} combinations of slider values; offer between 1 and 64"
         )
     frames = [_png(draw(**dict(zip(choices, values, strict=True)))) for values in combinations]
-    urls = [f"data:image/png;base64,{base64.b64encode(frame).decode()}" for frame in frames]
+    form, frames = _lightest(frames)
+    urls = [f"data:image/{form};base64,{base64.b64encode(frame).decode()}" for frame in frames]
     bundle = {"text/html": _explorer(urls, alt, choices), "text/plain": alt}
-    bundle |= _widget(frames, choices)
+    bundle |= _widget(frames, choices, form)
     from IPython.display import display
 
     display(bundle, raw=True)
@@ -207,7 +209,7 @@ def _explorer(frames: list[str], alt: str, choices: Mapping[str, Sequence]) -> s
     )
 
 
-def _widget(frames: list[bytes], choices: Mapping[str, Sequence]) -> dict:
+def _widget(frames: list[bytes], choices: Mapping[str, Sequence], form: str = "png") -> dict:
     """The same frames behind ipywidgets, for a live kernel; {} where they are missing."""
     try:
         import ipywidgets
@@ -222,7 +224,7 @@ def _widget(frames: list[bytes], choices: Mapping[str, Sequence]) -> dict:
         for name, values in choices.items()
     ]
     # an Image, not an Output that captures: notebook runners lose messages to the latter
-    image = ipywidgets.Image(value=frames[0], format="png")
+    image = ipywidgets.Image(value=frames[0], format=form)
 
     def show(_):
         index = 0
@@ -249,6 +251,19 @@ def _png(figure: Figure) -> bytes:
     figure.savefig(buffer, format="png", dpi=90)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def _lightest(frames: list[bytes]) -> tuple[str, list[bytes]]:
+    """PNGs as WebP without loss where that is lighter in all, else as they are; and which."""
+    if not features.check("webp"):
+        return "png", frames
+    packed = []
+    for frame in frames:
+        buffer = io.BytesIO()
+        Image.open(io.BytesIO(frame)).save(buffer, format="webp", lossless=True)
+        packed.append(buffer.getvalue())
+    lighter = sum(map(len, packed)) < sum(map(len, frames))
+    return ("webp", packed) if lighter else ("png", frames)
 
 
 def _texts(values: Sequence) -> list[str]:

@@ -3,6 +3,7 @@
 A ``Setting`` turns these five into the mask, the test set and the book's plan of experiments.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,45 +16,18 @@ import pandas as pd
 import torch
 
 from sftkd_core import experiments, metrics, models
-from sftkd_core.book import plan
+from sftkd_core.book import parameters, plan, report
 from sftkd_core.book.plan import ALIASES, CAST, METHOD_NAMES, PLAN
+from sftkd_core.book.profiles import NOISE_FREE, PROFILES, Profile
 from sftkd_core.consistency import Measurement
 from sftkd_core.data import PHANTOMS, SHORT_NAMES, Dataset, Slices
-from sftkd_core.experiments import Examples, Experiment, Result, Sampling, Schedule, store
+from sftkd_core.data.formats import check_volume_name
+from sftkd_core.experiments import Examples, Experiment, Result, Sampling, store
+from sftkd_core.experiments.experiment import changed
 from sftkd_core.experiments.fingerprint import seal
 from sftkd_core.system import InputError, pick_device
 
-
-@dataclass(frozen=True)
-class Profile:
-    """How large and how long.
-
-    size                     pixels in plane of the brain; the cardiac phantom's is ``cardiac_size``
-    slices                   of a subject
-    train, validation, test  subjects
-    schedule                 of each training; the joint SFT training has the same
-    noise                    standard deviation in k-space, of images whose maximum is 1; with it,
-                             the phantoms are those whose targets have none
-    """
-
-    size: int
-    cardiac_size: int
-    slices: int
-    train: int
-    validation: int
-    test: int
-    schedule: Schedule
-    noise: float = 0.0
-
-
-PROFILES = {
-    "smoke": Profile(64, 64, 4, 2, 1, 2, Schedule(epochs=2, decay="cosine")),
-    # many subjects with few slices each teach more than few with many; measured, not guessed
-    "quick": Profile(96, 96, 8, 20, 4, 10, Schedule(epochs=20, rate=2e-3, decay="cosine")),
-    "study": Profile(96, 96, 8, 40, 4, 10, Schedule(10, rate=2e-3, decay="cosine"), noise=0.005),
-    "paper": Profile(240, 150, 48, 5, 1, 6, Schedule(epochs=150)),
-}
-NOISE_FREE = {"brain": "head", "cardiac": "heart"}  # phantoms without noise in the target
+HEARTS = ("cardiac", "heart", "acdc")
 ALL = 10**6  # slices of a subject, or subjects, at most
 CAVEAT = "\n\n*At the `smoke` profile this only shows that everything runs.*"
 
@@ -70,7 +44,8 @@ class Setting:
     seed          of masks, phantoms, initial weights and the order of the slices
     device        "auto", "cpu", "cuda", ...
 
-    Raises ``InputError`` for anything else.
+    Raises ``InputError`` for anything else, and in a notebook that papermill gave a parameter
+    which it does not have.
     """
 
     profile: str = "quick"
@@ -80,6 +55,7 @@ class Setting:
     device: str = "auto"
 
     def __post_init__(self):
+        parameters.check()
         if self.profile not in PROFILES:
             raise InputError(
                 f"unknown profile {self.profile!r}; choose one of {', '.join(PROFILES)}"
@@ -103,6 +79,8 @@ class Setting:
         object.__setattr__(self, "data", _place(self.data))
         pick_device(self.device)
         Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
+        if self.is_volume:  # and what is no volume, before anything is trained
+            check_volume_name(Path(self.data))
         self.sampling.mask(self.dataset.size or PROFILES[self.profile].size)
 
     @property
@@ -115,32 +93,39 @@ class Setting:
         """What the networks learn from (and are tested on, unless ``data`` is one volume)."""
         profile = PROFILES[self.profile]
         name = "brain" if self.is_volume else self.data
-        size = profile.cardiac_size if name in ("cardiac", "heart", "acdc") else profile.size
+        size = profile.cardiac_size if name in HEARTS else profile.size
         if profile.noise:
             name = NOISE_FREE.get(name, name)
         data = Dataset(name, size)
         if self.profile == "paper" and data.is_prepared:
             # all of it, and as it is where all slices have one square size
-            return Dataset(name, data.own_size or size, ALL, ALL, ALL, ALL, self.seed)
+            return Dataset(name, data.own_size or size, ALL, ALL, ALL, ALL, self.data_seed)
         return self._subjects(name, size)
 
     @cached_property
     def elsewhere(self) -> Dataset:
         """The synthetic anatomy that ``dataset`` is not, of its size and number of subjects."""
         profile = PROFILES[self.profile]
-        name = "brain" if self.dataset.name in ("cardiac", "heart", "acdc") else "cardiac"
+        name = "brain" if self.dataset.name in HEARTS else "cardiac"
         name = NOISE_FREE[name] if profile.noise else name
         return self._subjects(name, self.dataset.size or profile.size)
 
     def _subjects(self, name: str, size: int) -> Dataset:
         """As many subjects and slices as the profile says."""
         p = PROFILES[self.profile]
-        return Dataset(name, size, p.slices, p.train, p.validation, p.test, self.seed)
+        return Dataset(name, size, p.slices, p.train, p.validation, p.test, self.data_seed)
+
+    @property
+    def data_seed(self) -> int:
+        """Of the subjects; of mask and noise too, where the profile has not one for all."""
+        return PROFILES[self.profile].data_seed(self.seed)
 
     @cached_property
     def sampling(self) -> Sampling:
         """Which lines are measured, at any size."""
-        return Sampling(self.acceleration, self.seed, noise=PROFILES[self.profile].noise)
+        profile = PROFILES[self.profile]
+        seed = self.data_seed if profile.mask is None else profile.mask
+        return Sampling(self.acceleration, seed, noise=profile.noise)
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -224,7 +209,8 @@ class Setting:
     @cached_property
     def basis(self) -> plan.Basis:
         """What the experiments of the plan share: data, sampling, schedule, seed."""
-        schedule, full = PROFILES[self.profile].schedule, self.profile == "paper"
+        full = self.profile == "paper"
+        schedule = PROFILES[self.profile].schedule_of(self.dataset.name in HEARTS)
         shared = (self.dataset, self.sampling, schedule, self.seed)
         return plan.Basis(*shared, self.elsewhere, full, apart=self.profile == "study")
 
@@ -282,25 +268,42 @@ class Setting:
 
         sampling  how the test set is measured; default: as the network was trained
         """
-        if name == "zero-filled":
-            weights, own = {}, self.sampling
-            parts: tuple[type, ...] = ()
-            structure = ""
-        else:
-            experiment = self.experiment(name)
-            weights = experiments.run(experiment, self.device).model.state_dict()
-            own, model = experiment.sampling, experiment.model
-            parts, structure = models.definitions(model), models.structure(model)
-        measurement, target = self.measured(sampling or own), self.test_set
+        if sampling is None:
+            zero_filled = name == "zero-filled"
+            sampling = self.sampling if zero_filled else self.experiment(name).sampling
 
         def compute() -> pd.DataFrame:
-            images = self.reconstruct(name, measurement)
-            return metrics.table(images, target.images, target.subjects)
+            images = self.reconstruct(name, self.measured(sampling))
+            return metrics.table(images, self.test_set.images, self.test_set.subjects)
 
-        kspace = torch.view_as_real(measurement.kspace)
-        code = seal((metrics.table, experiments.reconstruct, *parts), (structure,))
-        also = "\n".join((code, *target.subjects))  # the same images may have other names
-        return store.remembered(weights, target.images, kspace, compute, also)
+        given, words = self.deciding(name, sampling)
+        table = store.remembered(given, compute, words)
+        report.network(self, name if isinstance(name, str) else name.name, table)
+        return table
+
+    def deciding(
+        self, name: str | Experiment, sampling: Sampling
+    ) -> tuple[dict[str, torch.Tensor], str]:
+        """What decides a table of ``evaluate``: tensors, and words for code and data.
+
+        Phantoms are told by what they are made from: their last bits differ between processors.
+        """
+        given: dict[str, torch.Tensor] = {}
+        structure, about = "", [changed(sampling)]
+        # a table of functions is not followed by a seal
+        roots = [metrics.table, *metrics.METRICS.values(), experiments.reconstruct, Sampling]
+        if name != "zero-filled":
+            experiment = self.experiment(name)
+            given.update(experiments.run(experiment, self.device).model.state_dict())
+            roots += models.definitions(experiment.model)
+            structure = models.structure(experiment.model)
+        if self.dataset.synthetic and not self.is_volume:
+            roots += self.dataset.roots
+            about += [changed(self.dataset), self.dataset.fingerprint()]
+        else:
+            given["images"] = self.test_set.images
+            about += self.test_set.subjects  # the same images may have other names
+        return given, json.dumps([seal(tuple(roots), (structure,)), *about], sort_keys=True)
 
 
 def numbers(value: str | float) -> list[int | float]:

@@ -1,4 +1,4 @@
-"""``evaluate``: the metrics of experiments on the test set.
+"""``evaluate``: the metrics of experiments on the test set, or of two files that exist.
 
 It is measured for each network as the network was trained: with its pattern, noise and phase. The
 zero-filled images of each such way have a row of their own.
@@ -6,7 +6,7 @@ zero-filled images of each such way have a row of their own.
 
 import argparse
 from collections.abc import Iterator
-from math import inf, isnan, nan
+from math import inf, nan
 from pathlib import Path
 
 import pandas as pd
@@ -14,20 +14,30 @@ import torch
 
 from sftkd_core import experiments, metrics, system
 from sftkd_core.book.setting import Setting
-from sftkd_core.cli import check_packages, setting_of
+from sftkd_core.cli import check_packages, compare, setting_of
 from sftkd_core.cli.models import check_model, find_or_train
 from sftkd_core.experiments.experiment import Sampling
-from sftkd_core.system import counted
+from sftkd_core.system import InputError, counted
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Print the metrics of experiments on the test set; write them by slice and by volume."""
-    setting = setting_of(options)
+    """Print the metrics of experiments on the test set, or of an image and its target."""
     output = None
     if options.output is not None:
         output = system.check_output(options.output, (".csv", ".parquet"))
         if output.suffix.lower() == ".parquet":
             check_packages(str(output), "pyarrow")
+    if compare.are_files(options.names):
+        table = compare.compare(options.names, options)
+        if output is not None:
+            system.write_bytes(output, _payload(table, output))
+            print(f"written: {output}")
+        return
+    for name in ("data_range", "dataset", "volume", "plane", "nan_as_zero"):
+        if getattr(options, name) not in (None, "auto", False):
+            word = f"--{name.replace('_', '-')}"
+            raise InputError(f"{word} is for two files, an image and its target; leave it out")
+    setting = setting_of(options)
     names = list(dict.fromkeys(options.names or ["student"]))
     names = [name for name in names if name != "zero-filled"]  # they are there anyway
     for name in names:
@@ -46,10 +56,14 @@ def evaluate(options: argparse.Namespace) -> None:
         slices.append(table.assign(method=name))
         if output is not None:
             volumes.append(metrics.by_volume(images, targets, subjects).assign(method=name))
-    lacking = [name for name, mean in next(iter(means.values())).items() if isnan(mean)]
-    for name in lacking:
-        size = f"{targets.shape[-2]} x {targets.shape[-1]} pixels"
-        print(f"{name}: nan, for it needs {metrics.SMALLEST.get(name)} a side, not {size}")
+    # what is undefined lies in the targets, and so is it for all methods alike
+    size = f"{targets.shape[-2]} x {targets.shape[-1]} pixels"
+    for name, count in slices[0][columns].isna().sum().items():
+        smallest = metrics.SMALLEST.get(str(name), 0)
+        if smallest > min(targets.shape[-2:]):
+            print(f"{name}: nan, for it needs {smallest} a side, not {size}")
+        elif count:
+            print(f"{name}: {counted(int(count), 'flat slice')} left out of its mean")
     width = max(16, *(len(name) + 1 for name in means))
     print(" " * width + "".join(f"{column:>10}" for column in columns))
     for name, mean in means.items():

@@ -69,9 +69,11 @@ class Panel:
 
     def _show(self, figure: Figure, axis, picture: np.ndarray, title: str) -> None:
         """One picture; errors in colours with a scale, shares of the slice's maximum."""
+        # pixels as they are, and smaller files
+        how = {"aspect": self.aspect, "interpolation": "nearest", "vmin": 0}
         if title != "absolute error":
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect=self.aspect)
+            axis.imshow(picture, cmap="gray", vmax=1, **how)
             return
         highest = float(np.quantile(picture, 0.995)) or 1.0
-        shown = axis.imshow(picture, cmap="inferno", vmin=0, vmax=highest, aspect=self.aspect)
+        shown = axis.imshow(picture, cmap="inferno", vmax=highest, **how)
         figure.colorbar(shown, ax=axis, shrink=0.85, label="share of the maximum")

@@ -9,12 +9,15 @@ import torch
 
 from sftkd_core import __version__
 from sftkd_core.book.setting import ALIASES, PLAN, PROFILES, Setting
+from sftkd_core.cli.compare import RANGES
 from sftkd_core.cli.evaluate import evaluate
 from sftkd_core.cli.export import export
+from sftkd_core.cli.lines import NAMED
 from sftkd_core.cli.models import models
 from sftkd_core.cli.prepare import prepare
 from sftkd_core.cli.reconstruct import reconstruct
 from sftkd_core.cli.train import train
+from sftkd_core.consistency.sensitivities import METHODS
 from sftkd_core.data.formats import KINDS, ORDERS
 from sftkd_core.data.formats.volume import PLANES
 from sftkd_core.data.prepare import FORMATS, SCALINGS
@@ -30,13 +33,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; 0 on success, 2 with one line on standard error for a wrong input."""
+    """Run a command; 0 on success, 2 with one line on standard error for a wrong input.
+
+    1 where of several scans some could not be reconstructed.
+    """
     for stream in (sys.stdout, sys.stderr):  # a name that the console cannot spell is no failure
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
-        options.command(options)
+        return options.command(options) or 0  # most commands have nothing to return
     except BrokenPipeError:  # who read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -59,7 +65,6 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
 
 
 def _is_of_memory(error: Exception) -> bool:
@@ -160,8 +165,28 @@ TRAIN = [
     _argument("name", help="experiment of the plan"),
     _argument("--receipt", metavar="JSON", help="write what was done to this file"),
 ]
+READING = [  # what a file leaves open
+    _argument(
+        "--dataset", metavar="NAME", help="of an HDF5 file; the number of a DICOM folder's series"
+    ),
+    _argument(
+        "--volume", metavar="N", help="of a series of volumes: a number from 1, or all, in a row"
+    ),
+    PLANE,
+    _argument("--nan-as-zero", action="store_true", help="take values that are not a number for 0"),
+]
 EVALUATE = [
-    _argument("names", nargs="*", help="experiments of the plan, or entries (default: student)"),
+    _argument(
+        "names", nargs="*",
+        help="experiments of the plan, or entries (default: student); or two files, a "
+        "reconstruction and its target",
+    ),
+    _argument(
+        "--data-range", choices=RANGES,
+        help="of two files: slice, each over its target's maximum (default), or volume, the "
+        "target volume's maximum, as fastMRI's evaluation",
+    ),
+    *READING,
     _argument(
         "--output", "--csv", metavar="TABLE",
         help="write every slice's metrics to this .csv or .parquet file, and every volume's to "
@@ -169,25 +194,39 @@ EVALUATE = [
     ),
 ]  # fmt: skip
 RECONSTRUCT = [
-    _argument("input", help=f"the scan ({KINDS}): volume, images or k-space"),
-    _argument("output", help="where the reconstruction goes, a file of the same kind"),
+    _argument(
+        "input", nargs="+",
+        help=f"a scan ({KINDS}, or a folder of DICOM slices): volume, images or k-space of one "
+        "coil or several; or several scans, or a folder of them",
+    ),
+    _argument(
+        "output", help="where the reconstruction goes, a file of the same kind; or a folder"
+    ),
     _argument(
         "--model",
         help=f"experiment of the plan, {', '.join(ALIASES)}, or an entry that the command models "
         "lists, by its name or the beginning of it (default: student; phase-student, a complex "
-        "network, for measured k-space whose image has a phase along the missing lines)",
+        "network, for measured k-space whose image has a phase along the missing lines, and for "
+        "several coils: it learnt on one, and is compared with the coils alone)",
     ),
     _argument(
-        "--mask", metavar="NPY",
-        help="lines that are measured (default: k-space's own, or by the acceleration)",
+        "--mask", metavar="MASK",
+        help="what is measured, lines or points of a .npy file, or one of "
+        f"{'; '.join(f'{name}: {what}' for name, what in NAMED.items())} (default: k-space's own "
+        "lines, or lines by the acceleration)",
     ),
-    _argument("--dataset", metavar="NAME", help="of an HDF5 file"),
+    *READING,
+    _argument(
+        "--maps", choices=METHODS,
+        help="sensitivities of several coils: centre, low-resolution images over their root sum "
+        "of squares (default), or espirit, which needs sigpy and a wider centre",
+    ),
     _argument(
         "--order", choices=ORDERS, default="auto",
         help="where k-space and a mask have their zero frequency (default: look)",
     ),
-    PLANE,
     _argument("--panel", metavar="PNG", help="draw three slices to this file"),
+    _argument("--table", metavar="CSV", help="of several scans: write the table of results there"),
 ]  # fmt: skip
 EXPORT = [
     _argument("model", help="experiment of the plan, or an entry"),

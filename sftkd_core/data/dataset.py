@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from sftkd_core.data import phantoms, prepared
+from sftkd_core.data.formats import dicom
 from sftkd_core.data.layouts import kdmri, nifti_folder
 from sftkd_core.data.layouts.source import (
     Found,
@@ -79,7 +80,7 @@ class Dataset:
     @property
     def is_volume(self) -> bool:
         """Whether it is one NIfTI file: something to test on, nothing to train on."""
-        return not self.synthetic and self._place.is_file()
+        return not self.synthetic and _is_file(self._place)
 
     @property
     def is_prepared(self) -> bool:
@@ -102,8 +103,9 @@ class Dataset:
         """
         if self.synthetic or self.is_prepared or _is_kdmri(self._place):
             return None
-        sources = _found(self._place).sources
-        return (sources if self.is_volume else self._share(sources)["test"])[0].files[0]
+        if self.is_volume:
+            return self._place
+        return self._share(_found(self._place).sources)["test"][0].files[0]
 
     @property
     def _place(self) -> Path:
@@ -259,9 +261,10 @@ def _found(place: Path) -> Found:
 
     As ``nifti_folder.find`` but for order and spelling: those that results were made with.
     """
-    if place.is_file():
+    if _is_file(place):
         name, read = files.stem(place), partial(nifti_folder.read_file, place)
-        return Found([Source(name, None, (place,), read, name)], [])
+        paths = (place,) if place.is_file() else dicom.files_in_series(place)
+        return Found([Source(name, None, paths, read, name)], [])
     found = nifti_folder.find(place)
     sources = []
     for source in sorted(found.sources, key=lambda source: source.files):
@@ -272,13 +275,18 @@ def _found(place: Path) -> Found:
     return Found(sources, found.skipped + links_in(place))
 
 
+def _is_file(place: Path) -> bool:
+    """Whether it is one volume: a file, or the DICOM slices of a folder."""
+    return place.is_file() or (place.is_dir() and dicom.is_series(place))
+
+
 def _scaled(source: Source) -> np.ndarray:
     return scale_slices(source.read())[0]
 
 
 def _is_kdmri(place: Path) -> bool:
     """Whether a folder is of HDF5 volumes rather than of NIfTI files."""
-    if not place.is_dir() or files_in(place, nifti_folder.ENDINGS):
+    if not place.is_dir() or dicom.is_series(place) or files_in(place, nifti_folder.ENDINGS):
         return False
     return bool(files_in(place, (".h5", ".hdf5")))
 

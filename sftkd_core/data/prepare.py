@@ -20,7 +20,7 @@ import numpy as np
 
 from sftkd_core import system
 from sftkd_core.data import prepared
-from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, nifti_folder
+from sftkd_core.data.layouts import acdc, calgary, fastmri, kdmri, mrbrains, mrd, nifti_folder
 from sftkd_core.data.layouts.source import (
     Found,
     Source,
@@ -63,6 +63,10 @@ FORMAT = {
     ),
     "kdmri": Format("KD-MRI's and SFT-KD-Recon's HDF5 volumes", kdmri.find, None, (2, 1)),
     "fastmri": Format("fastMRI single coil: HDF5, complex", fastmri.find, fastmri.SIZE, (4, 1)),
+    "ismrmrd": Format(
+        "a folder of ISMRMRD files: Cartesian, fully sampled, of one coil or several", mrd.find,
+        None, (4, 1),
+    ),
     "nifti": Format("a folder of NIfTI volumes", nifti_folder.find, None, (4, 1)),
 }  # fmt: skip
 FORMATS = {name: form.text for name, form in FORMAT.items()}
@@ -125,7 +129,7 @@ def prepare(
             if not held[split]:
                 raise InputError(
                     f"{folder} gives no readable subject to {split}; of {len(sources)} subjects "
-                    f"{len(broken)} could not be read"
+                    f"{len(broken)} could not be read; take these away, or pass another --seed"
                 )
         manifest = {
             "version": prepared.VERSION,

@@ -43,7 +43,7 @@ def released_distance(
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="hidden",
         summary=attention_map,
         distance=attention_distance,
@@ -51,11 +51,12 @@ ROWS = {
         "share of the way, and a map does not mind how many channels there are.",
     ),
     "released": Method(
-        taps="hidden",
+        taps="active hidden",
         summary=activity,
         distance=released_distance,
         mean=True,
         smallest=2,
-        why="As released: the same layers, normalised across the batch, L1, mean over stages.",
+        why="As released: the same layers after their ReLU, normalised across the batch, L1, mean "
+        "over stages.",
     ),
 }

@@ -60,7 +60,7 @@ def released_distance(
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="last hidden",
         summary=cosines,
         distance=correlation_distance,

@@ -29,7 +29,9 @@ class Paraphraser(nn.Module):
     """An autoencoder of the teacher's features, trained before the student.
 
     Three convolutions down to ``RATE`` times the channels (the *factor*), three transposed ones
-    back; 3 x 3, batch norm and leaky ReLU after each.
+    back; 3 x 3, batch norm and leaky ReLU after each but the last. The publication has them after
+    the last too, but its features lie behind a ReLU: ours, before theirs, have both signs and any
+    size, and an end that is normalised and all but positive cannot give them back.
     """
 
     def __init__(self, channels: int):
@@ -39,7 +41,7 @@ class Paraphraser(nn.Module):
         self.decoder = nn.Sequential(
             _layer(nn.ConvTranspose2d, factor, factor),
             _layer(nn.ConvTranspose2d, factor, channels),
-            _layer(nn.ConvTranspose2d, channels, channels),
+            nn.ConvTranspose2d(channels, channels, kernel_size=3, padding=1),
         )
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b _ h w"]:
@@ -74,7 +76,7 @@ def factor_distance(
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="last hidden",
         summary=unit_factor,
         distance=factor_distance,

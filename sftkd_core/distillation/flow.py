@@ -59,7 +59,7 @@ _ROW = Method(
     student_part=channel_adapter,
 )
 ROWS = {
-    "paper": _ROW,
+    "cited": _ROW,
     "released": replace(
         _ROW,
         taps="image flow",

@@ -31,7 +31,7 @@ def hint_distance(
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="central hidden",
         summary=hint,
         distance=hint_distance,

@@ -7,12 +7,13 @@ functions, so a frozen teacher's summaries can be computed once and kept.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from sftkd_core.distillation.products import full_precision
-from sftkd_core.system import InputError
+from sftkd_core.distillation.products import as_real, full_precision
+from sftkd_core.system import Float, InputError
 
 Features = list[list[Tensor]]  # features[stage][convolution], each (b, c, h, w)
 Group = tuple[Tensor, ...]  # the layers that one summary is made of: one, or for FSP two
@@ -27,7 +28,7 @@ SHARE = 1.0
 class Method:
     """One way of distilling.
 
-    taps        key of ``TAPS``: which layers of both networks are compared
+    taps        key of ``TAPS`` or ``CONSISTENT``: what of both networks is compared
     summary     layers of a group, each (b, c, h, w) -> what is compared, (b, ...); of a relational
                 method: (features of m slices, features of n slices) -> (m, n)
     distance    (summary of the student, summary of the teacher) -> scalar
@@ -85,14 +86,17 @@ class Method:
             one layer (b, c, h, w), a list of layers, or a list of groups of layers (FSP takes
             pairs; of a plain list it takes neighbours). The networks may differ in channels,
             and in size where a method can bridge it.
+            Complex features count as twice as many real channels.
         student_parts, teacher_parts
             modules for each tapped layer, see ``parts``: FitNets' regressor, FT's translator and
-            paraphraser. Without one the features are compared as they are.
+            paraphraser. An empty list compares the features as they are.
 
-        Raises ``InputError`` for layers that cannot be compared, and for a batch too small.
+        Raises ``InputError`` for layers that cannot be compared, for a batch too small, and for a
+        method with learnt parts that was given none.
         """
         student, teacher = self.groups(student_features), self.groups(teacher_features)
         self._check(student, teacher)
+        self._check_parts(student, teacher, student_parts, teacher_parts)
         student = apply_parts(student, student_parts)
         teacher = apply_parts(teacher, teacher_parts)
         self._check_channels(student, teacher)
@@ -103,10 +107,11 @@ class Method:
     def groups(self, features) -> list[Group]:
         """One layer, a list of layers or of groups, as a list of groups."""
         if isinstance(features, Tensor):
-            return [(features,) * self.layers]
+            return [(as_real(features),) * self.layers]
         layers = list(features)
         if not layers or not isinstance(layers[0], Tensor):
-            return [tuple(group) for group in layers]
+            return [tuple(map(as_real, group)) for group in layers]
+        layers = list(map(as_real, layers))
         if self.layers == 1:
             return [(layer,) for layer in layers]
         return list(pairwise(layers)) or [(layers[0], layers[0])]
@@ -117,6 +122,12 @@ class Method:
             return None
         pairs = zip(student, teacher, strict=True)
         return [min(s[0].shape[2:], t[0].shape[2:], key=lambda x: x[0] * x[1]) for s, t in pairs]
+
+    def check_taps(self, student: Sequence[Group], teacher: Sequence[Group]) -> None:
+        """Raise ``InputError`` unless tapped layers can be paired, after learnt parts if any."""
+        _check_number(student, teacher)
+        if self.student_part is None:
+            self._check_channels(student, teacher)
 
     def _check(self, student: list[Group], teacher: list[Group]) -> None:
         _check_number(student, teacher)
@@ -133,7 +144,24 @@ class Method:
                 f"other and needs at least {self.smallest}; use a larger batch"
             )
 
-    def _check_channels(self, student: list[Group], teacher: list[Group]) -> None:
+    def _check_parts(self, student, teacher, student_parts, teacher_parts) -> None:
+        """A method with learnt parts is another method without them: only where asked for."""
+        remedy = "see distillation.parts, or [] to compare the features as they are"
+        if student_parts is None and self.student_part is not None:
+            groups = (zip(s, t, strict=True) for s, t in zip(student, teacher, strict=True))
+            for ours, theirs in [(s.shape[1], t.shape[1]) for group in groups for s, t in group]:
+                if self.student_part(ours, theirs) is not None:
+                    raise InputError(
+                        f"{ours} student and {theirs} teacher channels, between which this method "
+                        f"learns a part; pass student_parts=[...], {remedy}"
+                    )
+        if teacher_parts is None and self.teacher_part is not None:
+            raise InputError(
+                "this method has a part for each of the teacher's layers, trained before the "
+                f"student; pass teacher_parts=[...], {remedy}"
+            )
+
+    def _check_channels(self, student: Sequence[Group], teacher: Sequence[Group]) -> None:
         if not self.channels:
             return
         remedy = "tap layers of as many channels in both"
@@ -186,6 +214,11 @@ def _middle(features: Features) -> list[Group]:
     return [(stage[(len(stage) - 1) // 2],) for stage in features]
 
 
+def _active_middle(features: Features) -> list[Group]:
+    """The same after its ReLU, where the released scripts tap it."""
+    return [(layer.relu(),) for (layer,) in _middle(features)]
+
+
 def _images(features: Features) -> list[Group]:
     """The last convolution of every stage: of a cascade an image of one channel."""
     return [(stage[-1],) for stage in features]
@@ -216,8 +249,18 @@ def _image_flow(features: Features) -> list[Group]:
     return [(before[-1], after[-1]) for before, after in pairwise(features[:-1])]
 
 
+def _every_image(images: list[Tensor]) -> list[Group]:
+    """What stages pass on, after data consistency: ``Staged.states``."""
+    return [(image,) for image in images]
+
+
+def _last_image(images: list[Tensor]) -> list[Group]:
+    return [(images[-1],)]
+
+
 TAPS: dict[str, Callable[[Features], list[Group]]] = {
     "hidden": _middle,
+    "active hidden": _active_middle,
     "central hidden": _central_middle,
     "last hidden": _last_middle,
     "images": _images,
@@ -226,6 +269,32 @@ TAPS: dict[str, Callable[[Features], list[Group]]] = {
     "flow": _flow,
     "image flow": _image_flow,
 }
+CONSISTENT: dict[str, Callable[[list[Tensor]], list[Group]]] = {
+    "consistent images": _every_image,
+    "output": _last_image,
+}
+
+
+def tapped(
+    network: Any, measurement: Any, taps: str
+) -> tuple[Float[Tensor, "b 1 h w"], list[Group]]:
+    """A network's images, and its layers (or images after data consistency) of some taps.
+
+    network      ``Staged``, or any other behind ``tap_modules``
+    measurement  a ``Measurement``, or what the network behind the taps takes
+
+    Raises ``InputError`` for a network that is neither ``Staged`` nor tapped by ``tap_modules``.
+    """
+    if not (hasattr(network, "features") and hasattr(network, "states")):
+        raise InputError(
+            f"a {type(network).__name__} has no taps; name the modules to compare, "
+            'distillation.tap_modules(network, ["encoder.0", ...])'
+        )
+    if taps in CONSISTENT:
+        images = network.states(measurement)
+        return images[-1], CONSISTENT[taps](images)
+    output, features = network.features(measurement)
+    return output, tap(features, taps)
 
 
 def tap(features: Features, taps: str) -> list[Group]:

@@ -38,7 +38,7 @@ def divergence(
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="last hidden",
         summary=cosines,
         distance=divergence,

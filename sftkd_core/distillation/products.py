@@ -119,6 +119,16 @@ def precise(features: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
+def as_real(features: Tensor) -> Tensor:
+    """Complex features (b, c, ...) as real (b, 2 c, ...), real parts first; real ones as they are.
+
+    Squared magnitudes, distances and the real parts of inner products stay what they are.
+    """
+    if not features.is_complex():
+        return features
+    return torch.cat([features.real, features.imag], dim=1)
+
+
 def full_precision(tensor: Tensor):
     """A context without autocast on the tensor's device."""
     return torch.autocast(tensor.device.type, enabled=False)

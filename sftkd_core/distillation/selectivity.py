@@ -42,7 +42,7 @@ def _lengths(products: Tensor) -> Tensor:
 
 
 ROWS = {
-    "paper": Method(
+    "cited": Method(
         taps="hidden",
         summary=channels,
         distance=maximum_mean_discrepancy,

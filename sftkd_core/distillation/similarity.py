@@ -33,7 +33,7 @@ _ROW = Method(
     smallest=2,
 )
 ROWS = {
-    "paper": _ROW,
+    "cited": _ROW,
     "released": replace(
         _ROW,
         taps="early images",

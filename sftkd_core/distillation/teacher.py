@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sftkd_core.consistency import Measurement, measure
-from sftkd_core.distillation.method import Group, Method, apply_parts, resize, tap
+from sftkd_core.distillation.method import Group, Method, apply_parts, resize, tapped
+from sftkd_core.distillation.modules import Network
 from sftkd_core.distillation.products import full_precision
-from sftkd_core.models import Staged
 from sftkd_core.system import Float, autocast
 
 
@@ -24,7 +24,7 @@ class Distiller(nn.Module):
     methods have none.
     """
 
-    def __init__(self, student: Staged, parts: Sequence[nn.Module] = ()):
+    def __init__(self, student: Network, parts: Sequence[nn.Module] = ()):
         super().__init__()
         self.student, self.parts = student, nn.ModuleList(parts)
 
@@ -34,19 +34,26 @@ class Distiller(nn.Module):
 
     def groups(self, measurement: Measurement, taps: str) -> tuple[Tensor, list[Group]]:
         """The student's images, and its tapped layers after the learnt parts."""
-        images, features = self.student.features(measurement)
-        return images, apply_parts(tap(features, taps), self.parts)
+        images, layers = tapped(self.student, measurement, taps)
+        return images, apply_parts(layers, self.parts)
 
 
 def parts(
-    method: Method, student: Staged, teacher: Staged, seed: int = 0
+    method: Method, student: Network, teacher: Network, seed: int = 0
 ) -> tuple[list[nn.Module], list[nn.Module]]:
     """New learnt parts of a method: for the student's tapped layers, for the teacher's.
 
     Empty lists where a method has none. ``seed`` fixes their initial weights without touching
-    torch's global random state.
+    torch's global random state. Raises ``InputError`` for taps that cannot be paired.
     """
-    ours, theirs = probe(method, student), probe(method, teacher)
+    return parts_of(method, probe(method, student), probe(method, teacher), seed)
+
+
+def parts_of(
+    method: Method, ours: Sequence[Group], theirs: Sequence[Group], seed: int = 0
+) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The same for layers tapped already: of the student, of the teacher."""
+    method.check_taps(ours, theirs)
     pairs = [pair for s, t in zip(ours, theirs, strict=True) for pair in zip(s, t, strict=True)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1_000_003)
@@ -57,29 +64,29 @@ def parts(
     return student_parts, teacher_parts
 
 
-def common_sizes(method: Method, student: Staged, teacher: Staged, shape: Sequence[int]):
+def common_sizes(method: Method, student: Network, teacher: Network, shape: Sequence[int]):
     """At which (h, w) the layers of two networks are compared, for images of this shape."""
     return method.sizes(probe(method, student, shape), probe(method, teacher, shape))
 
 
 @torch.no_grad()
-def probe(method: Method, network: Staged, shape: Sequence[int] = (32, 32)) -> list[Group]:
+def probe(method: Method, network: Network, shape: Sequence[int] = (32, 32)) -> list[Group]:
     """The tapped layers of a network for an empty slice, to see their channels and sizes."""
     device = next(network.parameters()).device
     measurement = measure(torch.zeros(1, 1, *shape), torch.ones(shape[0], dtype=torch.bool).numpy())
     training = network.training
     network.eval()
-    _, features = network.features(measurement.to(device))
+    _, layers = tapped(network, measurement.to(device), method.taps)
     network.train(training)
-    return tap(features, method.taps)
+    return layers
 
 
 def teacher_layers(
-    teacher: Staged, parts: Sequence[nn.Module], measurement: Measurement, method: Method, sizes
+    teacher: Network, parts: Sequence[nn.Module], measurement: Measurement, method: Method, sizes
 ) -> list[Group]:
     """The frozen teacher's tapped layers, after its own parts, at the size of comparison."""
-    _, features = teacher.features(measurement)
-    return resize(apply_parts(tap(features, method.taps), parts), sizes)
+    _, layers = tapped(teacher, measurement, method.taps)
+    return resize(apply_parts(layers, parts), sizes)
 
 
 def _student_part(method: Method, student_channels: int, teacher_channels: int) -> nn.Module:
@@ -108,7 +115,7 @@ class Memory:
 
 @torch.no_grad()
 def remember(
-    teacher: Staged,
+    teacher: Network,
     measurement: Measurement,
     method: Method,
     teacher_parts: Sequence[nn.Module] = (),

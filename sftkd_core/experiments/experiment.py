@@ -11,77 +11,15 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, 
 from math import inf
 from numbers import Real
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
-
-from sftkd_core import distillation, masks, models
-from sftkd_core.consistency import Measurement, measure
-from sftkd_core.data import SPLITS, Dataset
-from sftkd_core.distillation import TAPS
+from sftkd_core import distillation, models
+from sftkd_core.data import Dataset
+from sftkd_core.distillation import CONSISTENT, TAPS
 from sftkd_core.experiments.fingerprint import seal, shape_of
 from sftkd_core.experiments.objectives import OBJECTIVES, learn, start
+from sftkd_core.experiments.sampling import Sampling
 from sftkd_core.experiments.training import Schedule
-from sftkd_core.sft import NORMS
+from sftkd_core.sft import NORMS, SIDES
 from sftkd_core.system import PRECISIONS, InputError, autocast, effective_precision
-
-PATTERNS = ("lines", "centre")
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which part of k-space is measured, for images of any size.
-
-    acceleration  "lines": lines over measured lines; "centre": the same in both directions
-    seed          of the lines, the noise and the phase
-    pattern       "lines": a ``masks.cartesian_mask``, its ten central lines always measured, or
-                  half of all where that is fewer; "centre": a ``masks.central_mask``, the
-                  low-resolution scan of super-resolution
-    noise         standard deviation of the noise in k-space, see ``consistency.measure``
-    phase         standard deviation, in radians, of a smooth random phase that each slice is
-                  given before it is measured: 0 leaves the images real
-    """
-
-    acceleration: float = 4
-    seed: int = 0
-    pattern: str = "lines"
-    noise: float = 0.0
-    phase: float = 0.0
-
-    def __post_init__(self):
-        if self.pattern not in PATTERNS:
-            raise InputError(
-                f"unknown pattern {self.pattern!r}; choose one of {', '.join(PATTERNS)}"
-            )
-        for name in ("noise", "phase"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name} is {getattr(self, name)}; it must be a number >= 0")
-
-    def mask(self, lines: int, columns: int | None = None) -> np.ndarray:
-        """(lines,) bool of "lines", (lines, columns) of "centre" (default: as many); un-shifted."""
-        if self.pattern == "centre":
-            return masks.central_mask(lines, columns or lines, self.acceleration)
-        centre = min(10, max(1, masks.line_count(lines, self.acceleration) // 2))
-        return masks.cartesian_mask(lines, self.acceleration, self.seed, centre)
-
-    def measure(self, images: Tensor, split: str = "test") -> Measurement:
-        """Measure the slices (n, 1, h, w) of a split; noise and phase differ between splits."""
-        number = SPLITS.index(split)
-        if self.phase:
-            images = images * torch.exp(1j * self._phases(images.shape, number))
-        mask = self.mask(*images.shape[-2:])
-        return measure(images, mask, self.noise, seed=1000 * self.seed + number)
-
-    def _phases(self, shape: tuple[int, ...], number: int) -> Tensor:
-        """Smooth random maps in radians, one a slice: (n, 1, h, w) float32."""
-        generator = np.random.default_rng([self.seed, number])
-        coarse = generator.standard_normal((shape[0], 1, 4, 4)).astype(np.float32)
-        smooth = interpolate(
-            torch.from_numpy(coarse), size=shape[-2:], mode="bicubic", align_corners=True
-        )
-        smooth = smooth - smooth.mean(dim=(2, 3), keepdim=True)
-        return self.phase * smooth / smooth.std(dim=(2, 3), keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -101,12 +39,14 @@ class Experiment:
                  this one is "sft" too) starts this one; None starts from random weights that
                  follow from ``seed``
     method       "distil", "paraphrase": row of ``distillation.METHODS``
-    variant      of the method: "paper" or "released"
-    taps         key of ``distillation.TAPS``; None takes the method's own
+    variant      of the method: "cited" or "released", see ``distillation``
+    taps         key of ``distillation.TAPS`` or ``CONSISTENT``; None takes the method's own
     weight       "distil": of the KD term; None lets it follow from ``share``
                  "imitate": of the imitation term; None is 1
     share        "distil": KD gradient over reconstruction gradient when training starts; None
                  takes the method's default
+    labelled     "imitate": how many subjects have a target, of the others the teacher's images are
+                 all there is; None: all
     joint        "distil": ``L_rec + weight * L_KD``; False trains ``L_KD`` alone, the first phase
                  of the released code's two
     sft_weights  "sft": of the three terms of the loss
@@ -114,6 +54,7 @@ class Experiment:
     apart        "sft": whether the student is drawn from a seed of its own; where not, the first
                  layers of both networks start equal
     branches     "sft": behind which teacher stages a branch leaves, see ``sft``; None: all
+    detached     "sft": what the imitation term's gradient does not reach, of ``sft.SIDES``
     norm         "l1" or "mse": of the reconstruction loss, key of ``sft.NORMS``
     precision    see ``training.fit``
     """
@@ -128,15 +69,17 @@ class Experiment:
     teacher: "Experiment | None" = None
     initial: "Experiment | None" = None
     method: str | None = None
-    variant: str = "paper"
+    variant: str = "cited"
     taps: str | None = None
     weight: float | None = None
     share: float | None = None
+    labelled: int | None = None
     joint: bool = True
     sft_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     released: bool = False
     branches: tuple[int, ...] | None = None
     apart: bool = False
+    detached: str | None = None
     norm: str = "l1"
     precision: str = "auto"
 
@@ -146,6 +89,8 @@ class Experiment:
             "norm": NORMS,
             "precision": PRECISIONS,
         }
+        if self.detached is not None:
+            tables["detached"] = SIDES
         for name, known in tables.items():
             value = getattr(self, name)
             if value not in known:
@@ -172,6 +117,8 @@ class Experiment:
         plain |= {name: float(getattr(sampling, name)) for name in ("noise", "phase")}
         object.__setattr__(self, "sft_weights", tuple(float(weight) for weight in self.sft_weights))
         object.__setattr__(self, "sampling", replace(sampling, **plain))
+        if self.branches is not None:  # a list where a record is read back
+            object.__setattr__(self, "branches", tuple(self.branches))
         object.__setattr__(self, "schedule", replace(schedule, rate=float(schedule.rate)))
 
     def _check_use(self) -> None:
@@ -190,6 +137,11 @@ class Experiment:
 
     def _check_distillation(self) -> None:
         """Contradictions among the fields of a distillation."""
+        if self.labelled is not None and not 1 <= self.labelled <= self.data.train:
+            raise InputError(
+                f"labelled is {self.labelled}; give a number of subjects from 1 to the "
+                f"{self.data.train} to train on"
+            )
         if self.weight is not None and self.share is not None:
             raise InputError("give the KD term a weight or a share, not both")
         for name in ("weight", "share"):
@@ -271,7 +223,7 @@ class Experiment:
 
         Fields at their defaults do not count, so that a field added later changes no key.
         """
-        canonical = json.dumps([_changed(self), self.data.fingerprint()], sort_keys=True)
+        canonical = json.dumps([changed(self), self.data.fingerprint()], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
@@ -292,7 +244,8 @@ class Experiment:
             roots.append(start)
         if self.method:
             row = self.row
-            own = (row.summary, row.distance, row.student_part, row.teacher_part, TAPS[row.taps])
+            places = (TAPS | CONSISTENT)[row.taps]
+            own = (row.summary, row.distance, row.student_part, row.teacher_part, places)
             roots += filter(None, own)
         if self.objective == "distil":
             roots.append(Experiment.paraphraser)
@@ -315,7 +268,7 @@ class Experiment:
         kind = f"{self.model}-{self.student}-sft" if self.student else self.model
         if self.method and self.teacher:
             origin = "sft" if self.teacher.student else self.teacher.model
-            variant = "" if self.variant == "paper" else f"-{self.variant}"
+            variant = "" if self.variant == "cited" else f"-{self.variant}"
             kind += f"-{self.method}{variant}-from-{origin}"
         if self.objective == "paraphrase":
             kind += "-paraphraser"
@@ -326,12 +279,12 @@ class Experiment:
         return f"{kind}-{self.key}"
 
 
-def _changed(value) -> object:
+def changed(value) -> object:
     """A dataclass as JSON values, without the fields that are at their defaults."""
     if not is_dataclass(value):
         return value
     return {
-        f.name: _changed(getattr(value, f.name))
+        f.name: changed(getattr(value, f.name))
         for f in fields(value)
         if getattr(value, f.name) != _default(f)
     }

@@ -74,6 +74,12 @@ def _is_own(thing) -> bool:
     return isinstance(thing, type | FunctionType) and f"{home}.".startswith(f"{_PACKAGE}.")
 
 
+def forget() -> None:
+    """Read all definitions again: for who has changed one since, as tests do."""
+    for known in (seal, shape_of, _digest, _parsed):
+        known.cache_clear()
+
+
 @cache
 def _parsed(path: Path) -> ast.Module:
     return ast.parse(_IMPORTED[path])

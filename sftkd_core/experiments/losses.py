@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from sftkd_core import models, sft
 from sftkd_core.consistency import Measurement
-from sftkd_core.distillation import Distiller, Memory, Method, tap
+from sftkd_core.distillation import Distiller, Memory, Method
 from sftkd_core.distillation.factors import Paraphraser
-from sftkd_core.distillation.method import resize
+from sftkd_core.distillation.method import resize, tapped
 from sftkd_core.sft import Norm, l1
 from sftkd_core.system import InputError, autocast
 
@@ -53,12 +53,14 @@ def student_friendly(
     weights: tuple[float, float, float] = (1, 1, 1),
     released: bool = False,
     norm: Norm = l1,
+    detached: str | None = None,
 ) -> Loss:
     """``L_SFTN``, equations (3)-(5), of a ``sft.StudentFriendlyTeacher``."""
 
     def loss(network: sft.StudentFriendlyTeacher, indices: Tensor) -> Tensor:
         images, branches = network(train.measurement[indices])
-        return sft.loss(images, branches, train.targets[indices], weights, released, norm).total
+        target = train.targets[indices]
+        return sft.loss(images, branches, target, weights, released, norm, detached).total
 
     return loss
 
@@ -124,8 +126,14 @@ def starting_weight(
     """The weight at which the KD gradient is ``share`` of the reconstruction gradient.
 
     Both are measured in the student's weights as they are, and averaged over the first batches (at
-    most four) of training slices. Raises ``InputError`` where the KD loss has no gradient.
+    most four) of training slices. Raises ``InputError`` where the KD loss has no gradient, and for
+    a network that is no ``Distiller``.
     """
+    if not isinstance(network, Distiller):
+        raise InputError(
+            f"the network is a {type(network).__name__}; pass distillation.Distiller(student, "
+            "parts), with the student behind distillation.tap_modules where it is not ours"
+        )
     pulls = torch.zeros(2, dtype=torch.float64)
     for indices in torch.arange(len(train.targets))[: 4 * batch].split(batch):
         if len(indices) >= method.smallest:
@@ -172,8 +180,8 @@ def paraphrase(train: Examples, teacher: models.Staged, method: Method) -> Loss:
 
     def loss(network: Iterable[Paraphraser], indices: Tensor) -> Tensor:
         with torch.no_grad():
-            _, features = teacher.features(train.measurement[indices])
-        layers = [layer for group in tap(features, method.taps) for layer in group]
+            _, groups = tapped(teacher, train.measurement[indices], method.taps)
+        layers = [layer for group in groups for layer in group]
         pairs = zip(network, layers, strict=True)
         return sum((part.reconstruct(x).float() - x.float()).square().mean() for part, x in pairs)  # type: ignore[return-value]
 
@@ -192,8 +200,13 @@ def validate_paraphrase(validation: Examples, teacher: models.Staged, method: Me
     return validate
 
 
-def imitation(train: Examples, teacher: models.Staged, weight: float = 1.0) -> Loss:
+def imitation(
+    train: Examples, teacher: models.Staged, weight: float = 1.0, labelled: int | None = None
+) -> Loss:
     """``L_rec + weight * L_imit``: a student beside a frozen teacher; both terms are L1 means.
+
+    labelled  how many slices, from the first, have a target; the teacher's image is all that the
+              student is shown of the others. None: all
 
     Murugesan et al., "KD-MRI" (MIDL 2020). Their released code divides the imitation term by the
     number of pixels once more, after which little of it is left; here both terms count alike.
@@ -204,7 +217,12 @@ def imitation(train: Examples, teacher: models.Staged, weight: float = 1.0) -> L
 
     def loss(network: nn.Module, indices: Tensor) -> Tensor:
         image = network(train.measurement[indices])
-        return l1(image, train.targets[indices]) + weight * l1(image, shown[indices])
+        imitated = weight * l1(image, shown[indices])
+        if labelled is None:
+            return l1(image, train.targets[indices]) + imitated
+        known = (indices < labelled).to(image).view(-1, 1, 1, 1)
+        # a mean over the batch, as above: a slice without a target adds nothing
+        return (known * (image - train.targets[indices]).abs()).mean() + imitated
 
     return loss
 

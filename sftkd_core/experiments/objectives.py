@@ -86,7 +86,8 @@ def _joint(experiment) -> nn.Module:
 
 def _student_friendly(experiment, network, train, validation, teacher, paraphrasers) -> Task:
     terms = experiment.sft_weights, experiment.released, NORMS[experiment.norm]
-    return Task(student_friendly(train, *terms), validate_joint(validation, *terms))
+    loss = student_friendly(train, *terms, experiment.detached)
+    return Task(loss, validate_joint(validation, *terms))
 
 
 def _beside_teacher(experiment) -> tuple[models.Staged, list[nn.Module], list[nn.Module]]:
@@ -143,7 +144,8 @@ def _paraphrase(experiment, network, train, validation, teacher, paraphrasers) -
 
 def _imitate(experiment, network, train, validation, teacher, paraphrasers) -> Task:
     weight = 1.0 if experiment.weight is None else experiment.weight
-    return Task(imitation(train, teacher, weight), validate_image(validation))
+    known = experiment.labelled and experiment.labelled * experiment.data.slices
+    return Task(imitation(train, teacher, weight, known), validate_image(validation))
 
 
 def _adversaries(experiment) -> nn.Module:
@@ -168,7 +170,7 @@ def _adversarial(experiment, network, train, validation, teacher, paraphrasers) 
 
 
 _BY_METHOD = ("teacher", "method", "variant", "taps")
-_OF_SFT = ("student", "sft_weights", "released", "branches", "apart", "norm")
+_OF_SFT = ("student", "sft_weights", "released", "branches", "apart", "norm", "detached")
 OBJECTIVES = {
     "reconstruct": Objective(_alone, _reconstruct, uses=("norm",)),
     "sft": Objective(
@@ -182,7 +184,7 @@ OBJECTIVES = {
     "paraphrase": Objective(
         _paraphrasers, _paraphrase, _BY_METHOD, needs=("teacher", "method"),
     ),
-    "imitate": Objective(_alone, _imitate, ("teacher", "weight"), needs=("teacher",)),
+    "imitate": Objective(_alone, _imitate, ("teacher", "weight", "labelled"), needs=("teacher",)),
     "adversarial": Objective(
         _adversaries, _adversarial,
         part="generator", onward="generator", starts="generator", goes_on=True,

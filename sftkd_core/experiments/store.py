@@ -1,4 +1,4 @@
-"""Where finished experiments are kept: what you ran, over what the book ships.
+"""Where finished experiments are kept: what you ran, over what the book ships or publishes.
 
 An entry is a folder ``<label>-<key>`` with ``weights.safetensors`` and ``result.json``. The JSON is
 written last and holds the checksum of the weights, so an entry is either whole or not there.
@@ -20,6 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sftkd_core import system
+from sftkd_core.experiments import published
 
 PACKAGE = Path(__file__).parents[1]
 EVALUATIONS = "evaluations"  # folder of the tables
@@ -41,6 +42,8 @@ def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     """
     stale = None
     for place in layers():
+        if place == published.place():
+            published.bring_entry(name)
         entry = read(place / name, shipped=place != system.home() / "store")
         if entry is not None and entry[1]["code"] == code:
             return entry
@@ -69,8 +72,8 @@ def put(name: str, weights: dict[str, Tensor], record: dict, code: str) -> None:
 def layers() -> list[Path]:
     layers = [system.home() / "store"]
     if os.environ.get("SFTKD_SHIPPED", "yes") != "no":
-        # in the wheel the results lie inside the package, in a clone beside it
-        layers += [PACKAGE / "shipped", PACKAGE.parent / "results"]
+        # in a clone the results lie beside the package; a wheel knows where they are published
+        layers += [PACKAGE / "shipped", PACKAGE.parent / "results", published.place()]
     return layers
 
 
@@ -110,25 +113,20 @@ def _warn_stale(name: str) -> None:
 
 
 def remembered(
-    weights: dict[str, torch.Tensor],
-    images: torch.Tensor,
-    measured: torch.Tensor,
-    compute: Callable[[], pd.DataFrame],
-    also: str = "",
+    given: dict[str, torch.Tensor], compute: Callable[[], pd.DataFrame], also: str = ""
 ) -> pd.DataFrame:
-    """``compute()``, or what it returned before for these very weights, images and k-space.
+    """``compute()``, or what it returned before for these very tensors and words.
 
     Tables lie in your store, and under shipped results where they come with the book.
 
-    also  what else decides the table: seals of the metrics and of the network, subjects' names
+    given  what decides the table: weights, and images that are not computed from a seed
+    also   what else does: seals of the code, and which data
     """
-    digest = hashlib.sha256(also.encode())
-    for name, value in [*weights.items(), ("images", images), ("measured", measured)]:
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    name = f"{digest.hexdigest()[:24]}.csv"
+    name = table_name(given, also)
     path = system.home() / EVALUATIONS / name
     for place in (path, *(shipped / EVALUATIONS / name for shipped in layers()[1:])):
+        if place.parents[1] == published.place():
+            published.bring(f"{EVALUATIONS}/{name}")
         known = _known_table(place)
         if known is not None:
             return known
@@ -139,6 +137,15 @@ def remembered(
         text = compute().to_csv(index=False).encode()
         system.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     return _table(path.read_bytes())
+
+
+def table_name(given: dict[str, torch.Tensor], also: str) -> str:
+    """The file of a table: a hash of all that decides it, see ``remembered``."""
+    digest = hashlib.sha256(also.encode())
+    for name, value in given.items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return f"{digest.hexdigest()[:24]}.csv"
 
 
 def _known_table(path: Path) -> pd.DataFrame | None:

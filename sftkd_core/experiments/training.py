@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sftkd_core import system
 from sftkd_core.consistency import Measurement
+from sftkd_core.consistency.coils import CoilMeasurement
 from sftkd_core.system import InputError, Line, autocast, keep_freed_memory
 
 
@@ -73,6 +74,8 @@ def fit(
 ) -> list[dict]:
     """Train ``network`` in place; leave it with its best weights, in evaluation mode.
 
+    network    ours, or any module that the objective can call; one that takes tensors and not a
+               ``Measurement`` behind ``distillation.tap_modules``
     objective  (network, indices of slices) -> scalar loss
     validate   network -> {"loss": ..., ...}; the epoch of the smallest loss is the best
     examples   number of training slices
@@ -126,7 +129,9 @@ def fit(
 
 
 @torch.inference_mode()
-def reconstruct(model: nn.Module, measurement: Measurement, batch: int = 8) -> Tensor:
+def reconstruct(
+    model: nn.Module, measurement: Measurement | CoilMeasurement, batch: int = 8
+) -> Tensor:
     """The images of all slices, float32 on the CPU, (n, 1, h, w); in float32 throughout."""
     keep_freed_memory()
     device = next(model.parameters()).device

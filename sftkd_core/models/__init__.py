@@ -9,6 +9,7 @@ from sftkd_core.models.cascade import Cascade, CascadeStage, ComplexCascade, Pad
 from sftkd_core.models.cost import multiply_adds, parameter_count
 from sftkd_core.models.dagan import DAGAN
 from sftkd_core.models.mac import MACReconNet
+from sftkd_core.models.own import OwnCascade
 from sftkd_core.models.rdn import DCRDN
 from sftkd_core.models.residual import ResidualCNN
 from sftkd_core.models.staged import Staged
@@ -18,11 +19,12 @@ from sftkd_core.system import InputError
 
 __all__ = [
     "DAGAN", "DCRDN", "NAMES", "VDSR", "Cascade", "CascadeStage", "ComplexCascade", "DCUNet",
-    "MACReconNet", "PaddedCascade", "ResidualCNN", "Staged", "UNet", "build", "check_name",
-    "definitions", "multiply_adds", "parameter_count", "structure",
+    "MACReconNet", "OwnCascade", "PaddedCascade", "ResidualCNN", "Staged", "UNet", "build",
+    "check_name", "definitions", "multiply_adds", "parameter_count", "structure",
 ]  # fmt: skip
 
 _RECIPES = {
+    "D7C5": lambda: Cascade(convolutions=7),  # a teacher larger than the paper's
     "D5C5": lambda: Cascade(convolutions=5),
     "D4C5": lambda: Cascade(convolutions=4),
     "D3C5": lambda: Cascade(convolutions=3),

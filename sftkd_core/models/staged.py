@@ -55,6 +55,18 @@ class Staged(nn.Module):
             state = stage(state, measurement, kept[-1])
         return self.head(state, measurement), kept
 
+    def states(self, measurement: Measurement) -> list[Float[Tensor, "b 1 h w"]]:
+        """Reconstruct, and keep the image (b, 1, h, w) behind each stage; the last is the output.
+
+        Where a state is not an image, it is the image that the head would make of it.
+        """
+        images: list[Tensor] = []
+        state = self.stem(measurement)
+        for stage in self.stages:
+            state = stage(state, measurement)
+            images.append(self.head(state, measurement))
+        return images
+
 
 class ConsistentStage(nn.Module):
     """A block, then data consistency.

@@ -1,59 +1,47 @@
-"""Arrays in .npy and HDF5 files: images, or k-space with all or some of its lines.
+"""Arrays in .npy, HDF5, MATLAB 7.3 and BART files: images, or k-space of one coil.
 
-k-space is orthonormal, ``numpy.fft.fft2(image, norm="ortho")``, with its zero frequency and the
-origin of its image each in a corner or in the centre, which ``kspace.order_of`` finds. Lines that
-are zero in every slice are taken for not measured; they may be rows or columns, but not both.
+``survey`` finds out what k-space is like; that of several coils is a ``coil_scan``.
 """
 
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
-from sftkd_core import masks
-from sftkd_core.data.formats import hdf5
-from sftkd_core.data.formats.kspace import energies, image_of, in_middle, order_of
-from sftkd_core.data.formats.scan import BATCH, Scan, as_dtype, check_size
+from sftkd_core.data.formats import bart, coil_scan, hdf5, mrd
+from sftkd_core.data.formats.array_output import ArrayOutput
+from sftkd_core.data.formats.kspace import image_of
+from sftkd_core.data.formats.scan import BATCH, Reading, check_size, chosen_volume, fill
+from sftkd_core.data.formats.survey import Survey, survey
 from sftkd_core.system import InputError, counted, files
 
-ORDERS = ("auto", "corner", "centre")
-_LOOKED_AT = 8  # slices that show where the origin of an image is
+IMAGES = ("volfs", "reconstruction", "reconstruction_rss", "reconstruction_esc")  # in HDF5 files
 
 
 @dataclass(kw_only=True)
-class ArrayScan(Scan):
+class ArrayScan(ArrayOutput):
     """Slices of an array in a file.
 
     values      (n, h, w) as in the file: images, or k-space
     known       magnitudes of the same slices, fully sampled, or None
-    result      (n, h, w), the reconstruction
-    layout      of the file: "hw", "nhw" or "hwn"
-    by_columns  the missing lines are columns: rows and columns are exchanged
     order       of k-space and its image, as ``kspace.order_of`` gives it
-    size        (h, w) of the middle part that is written, None for all of it
     """
 
     values: np.ndarray
     known: np.ndarray | None
-    result: np.ndarray
-    layout: str
-    by_columns: bool = False
     order: tuple[bool, bool] = (False, False)
-    size: tuple[int, int] | None = None
 
     def images(self, first: int, last: int) -> np.ndarray:
         values = self.values[first:last]
         if self.has_phase:
             values = np.abs(image_of(values, self.order))
-        return np.clip(self._turned(values).astype(np.float32), 0, None)
+        return np.clip(self.turned(values).astype(np.float32), 0, None)
 
     def kspace(self, first: int, last: int) -> np.ndarray:
         # of the image the right way round, so that a shift of the image does not come with it
-        image = self._turned(image_of(self.values[first:last], self.order))
+        image = self.turned(image_of(self.values[first:last], self.order))
         assert self.measured is not None  # only a scan that lacks lines is asked
         kspace = np.fft.fft2(image, norm="ortho") * self.measured[:, None]
         return kspace.astype(np.complex64)
@@ -63,94 +51,128 @@ class ArrayScan(Scan):
             return self.images(first, last)
         if self.known is None:
             return None
-        return self._turned(self.known[first:last]).astype(np.float32)
-
-    def put(self, indices: np.ndarray, images: np.ndarray) -> None:
-        self.result[indices] = as_dtype(self._turned(images), self.result.dtype)
-
-    def payload(self, path: Path) -> bytes:
-        buffer = io.BytesIO()
-        result = self.result
-        if self.size:
-            top, left = ((n - m) // 2 for n, m in zip(result.shape[1:], self.size, strict=True))
-            result = result[:, top : top + self.size[0], left : left + self.size[1]]
-        result = result[0] if self.layout == "hw" else result
-        result = np.moveaxis(result, 0, 2) if self.layout == "hwn" else result
-        if files.ending(path) == ".npy":
-            np.save(buffer, result, allow_pickle=False)
-        else:
-            with h5py.File(buffer, "w") as file:
-                file["reconstruction"] = result
-        return buffer.getvalue()
-
-    def _turned(self, images: np.ndarray) -> np.ndarray:
-        return images.swapaxes(1, 2) if self.by_columns else images
+        return self.turned(self.known[first:last]).astype(np.float32)
 
 
-def open_npy(path: Path, order: str = "auto") -> ArrayScan:
-    """A .npy array of two or three dimensions; pickled files are refused."""
+def open_npy(path: Path, how: Reading) -> ArrayOutput:
+    """A .npy array; pickled files are refused."""
     values = files.open_npy(path)
-    return _open(path, values, "hw" if values.ndim == 2 else "nhw", order)
+    if how.nan_as_zero:
+        files.check_volume(values.shape, path)
+        values = np.array(values)  # the file stays as it is
+    return _open(path, values, how)
 
 
-def open_hdf5(path: Path, dataset: str | None = None, order: str = "auto") -> ArrayScan:
-    """A data set of an HDF5 file; None takes KD-MRI's k-space, ``kspace``, or ``volfs``."""
+def open_cfl(path: Path, how: Reading) -> ArrayOutput:
+    """BART's k-space, a .cfl file with its .hdr."""
+    values = bart.open_cfl(path)
+    return _open(path, np.array(values) if how.nan_as_zero else values, how)
+
+
+def open_hdf5(path: Path, how: Reading, images_first: bool = False) -> ArrayOutput:
+    """A data set of an HDF5 file; None takes k-space, or images, those first if it is said."""
     known = size = None
     with hdf5.opened(path) as file:
-        name = _choose(path, list(file)) if dataset is None else dataset
-        values = hdf5.array_of(file, name, 3, "iufc")[...]
-        if name.startswith("kspace_volus_") and "volfs" in file:
-            known = hdf5.array_of(file, "volfs", 3)[...]
-        if name == "kspace" and (cut := {"reconstruction_esc", "reconstruction_rss"} & {*file}):
-            size = hdf5.array_of(file, min(cut), 3).shape[1:]
-            size = None if any(np.greater(size, values.shape[1:])) else size
+        if group := mrd.group_of(file, how.dataset):
+            values, size = mrd.read(file, group)
+            return _open_readouts(path, values, how, f"ISMRMRD {group}", size)
+        name = chosen(path, file, images_first) if how.dataset is None else how.dataset
+        found = hdf5.array_of(file, name, (2, 3, 4, 5), "iufc")
+        group, _, own = name.rpartition("/")
+        beside = {*(file[group] if group else file)}
+        group, whole, name = f"{group}/" if group else "", name, own
+        if name == "kspace" and (cut := {"reconstruction_esc", "reconstruction_rss"} & beside):
+            size = hdf5.array_of(file, group + min(cut), 3).shape[1:]
+            size = None if any(np.greater(size, found.shape[-2:])) else size
+        dtype = np.dtype(np.complex64) if found.dtype.names else found.dtype
+        if form := coil_scan.form_of(found.shape, dtype, name, how):
+            read = coil_scan.from_hdf5(path, whole)
+            return coil_scan.open_coils(path, read, found.shape, form, how, name, size)
+        values = hdf5.numbers(found[...])
+        if name.startswith("kspace_volus_") and "volfs" in beside:
+            known = hdf5.array_of(file, f"{group}volfs", 3)[...]
     if known is not None and known.shape != values.shape:
         raise InputError(
             f"{path} holds volfs of shape {known.shape} and {name} of shape {values.shape}; they "
             "must agree"
         )
-    of_kdmri = name == "volfs" or name.startswith(("kspace_volus_", "img_volus_"))
-    return _open(path, values, "hwn" if of_kdmri else "nhw", order, name, known=known, size=size)
+    return _open(path, values, how, name, known, size)
 
 
-def _choose(path: Path, arrays: list[str]) -> str:
-    """The name of the data set to reconstruct."""
+def _open_readouts(path: Path, values, how: Reading, name: str, size) -> ArrayOutput:
+    """k-space (volumes, slices, coils, h, w) of ISMRMRD, whose zero frequency is in the centre."""
+    how = replace(how, dataset=None, order="centre" if how.order == "auto" else how.order)
+    values = values[0] if len(values) == 1 else values
+    if values.shape[-3] == 1:
+        return _open(path, values[..., 0, :, :], how, name, None, size)
+    form, read = "nchw" if values.ndim == 4 else "tnchw", coil_scan.from_array(values)
+    return coil_scan.open_coils(path, read, values.shape, form, how, name, size)
+
+
+def chosen(path: Path, file, images_first: bool) -> str:
+    """``choose`` of the file's own data sets, or of those in its groups where they tell nothing."""
+    there = list(file)
+    if not _known(there):
+        there = hdf5.names(file)
+        inside = {name.rpartition("/")[0] for name in _known(there)}
+        if len(inside) > 1:
+            raise InputError(
+                f"{path} holds {', '.join(_known(there)[:8])}; choose one with --dataset"
+            )
+        if inside:
+            (group,) = inside
+            own = [name.removeprefix(f"{group}/") for name in there]
+            return f"{group}/{choose(path, own, images_first)}"
+    return choose(path, there, images_first)
+
+
+def _known(names: list[str]) -> list[str]:
+    """Those of data sets, with or without their groups, whose last part tells what they are."""
+    return [
+        name for name in names if (own := name.rpartition("/")[2]) in IMAGES or own[:6] == "kspace"
+    ]
+
+
+def choose(path: Path, arrays: list[str], images_first: bool = False) -> str:
+    """The name of the data set to reconstruct, or to look at."""
     undersampled = [name for name in arrays if name.startswith("kspace_volus_")]
-    if len(undersampled) > 1:
-        raise InputError(f"{path} holds {', '.join(undersampled)}; choose one with --dataset")
-    for name in (*undersampled, "kspace", "volfs"):
-        if name in arrays:
-            return name
+    if images_first:
+        undersampled = []
+    others = [name for name in arrays if name.startswith("kspace")]
+    for names in (undersampled, ["kspace"], ["volfs"], others, IMAGES):
+        there = [name for name in names if name in arrays]
+        if images_first and (images := [name for name in IMAGES if name in arrays]):
+            return images[0]
+        if len(there) > 1 and names is not IMAGES:
+            raise InputError(f"{path} holds {', '.join(there)}; choose one with --dataset")
+        if there:
+            return there[0]
     raise InputError(
-        f"{path} holds no kspace, kspace_volus_* or volfs; choose a data set with --dataset "
-        f"(it holds {', '.join(arrays[:8]) or 'nothing'})"
+        f"{path} holds no kspace, kspace_volus_*, {', '.join(IMAGES)}; choose a data set with "
+        f"--dataset (it holds {', '.join(arrays[:8]) or 'nothing'})"
     )
 
 
-def _open(
-    path: Path, values: np.ndarray, layout: str, order: str, name: str = "", known=None, size=None
-) -> ArrayScan:
-    """Survey the values, and find out what is stored how."""
+def _open(path: Path, values, how: Reading, name: str = "", known=None, size=None) -> ArrayOutput:
+    """Sort out what an array is, survey its values, and find out what is stored how."""
     if values.dtype.kind not in "iufc":
         raise InputError(f"{path} holds {values.dtype} values; pass numbers")
-    if values.ndim not in (2, 3):
-        parts = values.dtype.kind != "c" and values.shape[-1:] == (2,)
-        raise InputError(
-            f"{path} has shape {values.shape}; pass (slices, height, width), of one coil or with "
-            "the coils combined"
-            + (", and real and imaginary parts as complex numbers, a[..., 0] + 1j * a[..., 1]")
-            * parts
-        )
-    files.check_volume(values.shape, path)
-    what = f"{name} {values.dtype.name}".strip()
-    if layout == "hwn":
+    if form := coil_scan.form_of(values.shape, values.dtype, name, how):
+        read = coil_scan.from_array(values)
+        return coil_scan.open_coils(path, read, values.shape, form, how, name, size)
+    last = name == "volfs" or name.startswith(("kspace_volus_", "img_volus_"))  # KD-MRI's
+    if last:
         values = np.moveaxis(values, 2, 0)
         known = None if known is None else np.moveaxis(known, 2, 0)
-    values = values.reshape(-1, *values.shape[-2:])
+    values, leading, words = _slices(path, values, how, name)
+    files.check_volume(values.shape, path)
+    what = f"{name} {values.dtype.name}".strip() + words
+    nans = fill(values) if how.nan_as_zero else 0
     check_size(path, *values.shape)
-    details: dict[str, Any] = {"by_columns": False}
+    found = Survey("", (False, False), False, None)
     if values.dtype.kind == "c":
-        note, details = _survey(path, values, what, order, name)
+        found = survey(path, len(values), _reader(values), what, how.order, name)
+        note = found.note
     elif name.startswith("kspace"):
         raise InputError(
             f"{path} holds real numbers ({values.dtype}) as {name}, but k-space is complex; save "
@@ -159,98 +181,43 @@ def _open(
     else:
         note = f"images ({what}): {counted(len(values), 'slice')}"
         files.check_magnitudes(_parts(values), path)
-    height, width = values.shape[:0:-1] if details["by_columns"] else values.shape[1:]
+    note += f", {counted(nans, 'NaN')} as zero" if nans else ""
+    height, width = values.shape[:0:-1] if found.by_columns else values.shape[1:]
     return ArrayScan(
         path=path, count=len(values), height=height, width=width, note=note,
-        has_phase=values.dtype.kind == "c", values=values, known=known, layout=layout, size=size,
-        result=np.zeros_like(values.real), **details,
+        has_phase=values.dtype.kind == "c", measured=found.measured, peak=found.peak,
+        values=values, known=known, result=np.zeros_like(values.real), leading=leading, last=last,
+        by_columns=found.by_columns, size=size, order=found.order,
     )  # fmt: skip
 
 
-def _survey(path: Path, kspace: np.ndarray, what: str, order: str, name: str) -> tuple[str, dict]:
-    """What is said of k-space, and what the scan of it has to know."""
-    height, width = kspace.shape[1:]
-    rows, columns = np.zeros(height), np.zeros(width)  # their energies, over all slices
-    for part in _parts(kspace):
-        files.check_finite(part, path)
-        some = energies(part)
-        rows, columns = rows + some[0], columns + some[1]
-    if not rows.any():
-        raise InputError(f"{path} is 0 everywhere; there is nothing to reconstruct")
-    places = _order(path, kspace, in_middle(rows, columns), order)
-    in_words = ["centre" if place else "corner" for place in places]
-    note = f"k-space ({what}), zero frequency in the {in_words[0]}"
-    if places[0] != places[1]:
-        note += f", origin of the image in the {in_words[1]}"
-    note += f": {counted(len(kspace), 'slice')}"
-    middle_first = np.fft.ifftshift if places[0] else np.asarray
-    energy = [middle_first(rows), middle_first(columns)]
-    lines, by_columns, padded = _lines(path, energy[0] > 0, energy[1] > 0, name)
-    if padded:
-        note += f", with a border of zeros ({padded}), which is taken for padding"
-    details = {"order": places, "by_columns": by_columns, "measured": lines}
-    if lines is not None:
-        note += f", {lines.sum()} of {len(lines)} {'columns' if by_columns else 'rows'} measured"
-        details["peak"] = int(energy[by_columns].argmax())
-    return note, details
+def _slices(path: Path, values, how: Reading, name: str) -> tuple[np.ndarray, tuple, str]:
+    """An array as slices (n, h, w), the axes before (h, w) that they come from, and words.
 
-
-def _order(path: Path, kspace, centred: bool | None, order: str) -> tuple[bool, bool]:
-    """Where k-space has its zero frequency, and its image the origin."""
-    if order not in ORDERS:
-        raise InputError(f"unknown order {order!r}; choose one of {', '.join(ORDERS)}")
-    centred = centred if order == "auto" else order == "centre"
-    if centred is None:
-        raise InputError(
-            f"k-space of {path} peaks neither in the corner nor in the centre; say where its zero "
-            "frequency is with --order corner or --order centre"
-        )
-    first = max(0, (len(kspace) - _LOOKED_AT) // 2)
-    places = order_of(kspace[first : first + _LOOKED_AT], centred)
-    assert places is not None  # for the centre is known
-    return places
-
-
-def _lines(
-    path: Path, rows: np.ndarray, columns: np.ndarray, name: str
-) -> tuple[np.ndarray | None, bool, str]:
-    """Which lines were measured, or None for all; whether they are columns; what is padding.
-
-    rows, columns  whether they hold anything, the zero frequency first
-    name           of the data set: KD-MRI's ``kspace_volus_*`` always lacks lines
-
-    Zeros outside one band that holds the centre, and at least half of the lines, are no sampling
-    pattern but padding: interpolation, a partial echo, a scanner's filter. Zero lines inside the
-    band were not measured, along one axis; along the other a single one counts as measured: a
-    Nyquist frequency that a simulation leaves out, or chance. More of them are a pattern in two
-    dimensions, and raise ``InputError``.
+    An axis of one before the slices, or after them, counts for nothing; of several volumes
+    ``how.volume`` chooses. Pairs (n, h, w, 2) of real and imaginary parts become complex numbers.
     """
-    axes = (rows, columns)
-    padding = [not name.startswith("kspace_volus_") and _is_band(axis) for axis in axes]
-    holes = [0 if pad else int((~axis).sum()) for axis, pad in zip(axes, padding, strict=True)]
-    if min(holes) > 1:
+    if values.ndim == 4 and values.dtype.kind != "c" and coil_scan.is_interleaved(values.shape):
+        values = values[..., 0] + np.complex64(1j) * values[..., 1]
+    if values.ndim not in (2, 3, 4):
         raise InputError(
-            f"k-space of {path} is zero in {holes[0]} of {len(rows)} rows and in {holes[1]} of "
-            f"{len(columns)} columns, which are no border; only rows or columns may be left out "
-            "here, so pass k-space that was sampled line by line"
+            f"{path} has shape {values.shape}; pass (slices, height, width), or k-space of "
+            "several coils (slices, coils, height, width)"
         )
-    kinds = ("rows", "columns")
-    padded = " and ".join(
-        f"{(~axis).sum()} of {len(axis)} {kind}"
-        for axis, pad, kind in zip(axes, padding, kinds, strict=True)
-        if pad and not axis.all()
-    )
-    if not any(holes):
-        return None, name == "kspace", padded  # fastMRI leaves out columns
-    by_columns = holes[1] > holes[0]
-    return masks.check_mask(axes[by_columns]), by_columns, padded
+    leading = values.shape[:-2]
+    words = ""
+    if values.ndim == 4 and 1 not in leading:
+        chosen, words = chosen_volume(path, len(values), how.volume)
+        words = f", volume{words}" if words else ""
+        values = values[chosen]
+        leading = leading if how.volume == "all" else leading[1:]
+    elif how.volume not in (None, "all"):
+        raise InputError(f"{path} is no series of volumes; leave --volume {how.volume} out")
+    return values.reshape(prod(leading), *values.shape[-2:]), leading, words
 
 
-def _is_band(lines: np.ndarray) -> bool:
-    """Whether lines, the zero frequency first, are one band around it, of half of them or more."""
-    centred = np.fft.fftshift(lines)
-    first, last = np.flatnonzero(centred)[[0, -1]]
-    return bool(centred[first : last + 1].all() and lines[0] and 2 * lines.sum() >= len(lines))
+def _reader(values: np.ndarray) -> Callable[[int, int], np.ndarray]:
+    return lambda first, last: values[first:last]
 
 
 def _parts(values: np.ndarray) -> Iterator[np.ndarray]:

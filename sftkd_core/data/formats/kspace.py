@@ -63,10 +63,11 @@ def image_of(kspace: np.ndarray, order: tuple[bool, bool]) -> np.ndarray:
     """Complex images (..., h, w) of k-space stored in this ``order_of``; orthonormal, complex64."""
     if order[0]:
         kspace = np.fft.ifftshift(kspace, (-2, -1))
-    images = np.fft.ifft2(kspace, norm="ortho")
-    if order[1]:
-        images = np.fft.fftshift(images, (-2, -1))
-    return images.astype(np.complex64)
+    with np.errstate(all="ignore"):  # of a damaged file; what is not finite is told by its reader
+        images = np.fft.ifft2(kspace, norm="ortho")
+        if order[1]:
+            images = np.fft.fftshift(images, (-2, -1))
+        return images.astype(np.complex64)
 
 
 def remove_phase(kspace: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float, float]:

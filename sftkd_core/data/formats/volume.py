@@ -8,9 +8,6 @@ import gzip
 import io
 import math
 import mmap
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +19,9 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from torch import Tensor
 
 from sftkd_core import system
-from sftkd_core.data.formats.scan import Scan, as_dtype, check_size
+from sftkd_core.data.formats import dicom, foreign
 from sftkd_core.data.slices import scale_slices
-from sftkd_core.system import InputError, counted, files
+from sftkd_core.system import InputError, files
 
 NIFTI, FREESURFER = (".nii", ".nii.gz"), (".mgz", ".mgh")
 # towards the feet, to the back, to the right: how rows and columns of an upright slice run, and
@@ -35,6 +32,14 @@ _THICK = 2  # times the other sides of a voxel: slices, and no volume of small c
 _LONGEST_HEADER = 1 << 24  # bytes before the values: header and its extensions
 
 Image = nibabel.Nifti1Image | nibabel.MGHImage
+
+
+def kind_of(path: Path) -> str:
+    """The family of formats of a volume, in words."""
+    if path.is_dir():
+        return "DICOM"
+    kind = files.ending(path)
+    return "FreeSurfer" if kind in FREESURFER else foreign.KINDS.get(kind, "NIfTI")
 
 
 @dataclass(frozen=True)
@@ -66,65 +71,13 @@ class Stack:
                 f"{tuple(self.images.shape)} slices; pass one image a slice"
             )
         values = np.array(self.source.dataobj, np.float32)
-        planes = _Cut(self.source, self.plane).planes(values)
+        planes = Cut(self.source, self.plane).planes(values)
         planes[self.indices] = images[:, 0].numpy() * self.scales[:, None, None]
         header = self.source.header.copy()
         header.set_data_dtype(np.float32)
         if isinstance(header, nibabel.Nifti1Header):
             header["cal_min"] = header["cal_max"] = 0  # the display window need not fit any more
         return type(self.source)(values, self.source.affine, header)
-
-
-@dataclass(kw_only=True)
-class VolumeScan(Scan):
-    """A magnitude volume as slices.
-
-    The volume is held once, as the numbers that the file stores: a slice is scaled when it is
-    read and rounded when it is put, so affine, orientation, header and data type stay.
-    """
-
-    image: Image  # of the numbers stored
-    planes: np.ndarray  # a view of these, (n, h, w)
-    slope: float
-    intercept: float
-
-    def images(self, first: int, last: int) -> np.ndarray:
-        return np.clip(self.values(first, last), 0, None)
-
-    def values(self, first: int, last: int) -> np.ndarray:
-        """Intensities as they are, (b, h, w) float32."""
-        planes = self.planes[first:last]
-        return _in_units(planes, self.slope, self.intercept).astype(np.float32)
-
-    def put(self, indices: np.ndarray, images: np.ndarray) -> None:
-        values = (images.astype(np.float64) - self.intercept) / self.slope
-        self.planes[indices] = as_dtype(values, self.planes.dtype)
-
-    def payload(self, path: Path) -> bytes:
-        if isinstance(self.image, nibabel.Nifti1Image):
-            # a new image has forgotten it; stored numbers then go out as they are
-            self.image.header.set_slope_inter(self.slope, self.intercept)
-        return _payload(self.image, path)
-
-
-def open_volume(path: Path, plane: str = "auto") -> VolumeScan:
-    """The volume in a file, checked plane by plane and not copied; ``plane`` as of ``planes``."""
-    image, slope, intercept = _stored(path)
-    cut = _Cut(image, plane)
-    planes = cut.planes(np.asanyarray(image.dataobj))
-    check_size(path, *planes.shape)
-    count, height, width = planes.shape
-    codes = "".join(nibabel.aff2axcodes(image.affine))
-    kind = "FreeSurfer" if isinstance(image, nibabel.MGHImage) else "NIfTI"
-    slices = counted(count, f"{cut.plane} slice")
-    note = f"{kind} volume, axes {codes}, {planes.dtype.name}: {slices}"
-    scan = VolumeScan(
-        path=path, count=count, height=height, width=width, note=note,
-        aspect=cut.aspect, plane=cut.plane, image=image, planes=planes, slope=slope,
-        intercept=intercept,
-    )  # fmt: skip
-    files.check_magnitudes((scan.values(*some) for some in scan.batches()), path)
-    return scan
 
 
 @np.errstate(all="ignore")  # what overflows is noticed as infinite
@@ -135,8 +88,8 @@ def read_nifti(path: str | Path) -> Image:
     of volumes, and for values that are NaN, infinite, negative (beyond 5 % of the maximum) or all
     equal. Memory is asked for only after the header's claim has been compared with the file.
     """
-    image, *scaling = _stored(Path(path))
-    values = _in_units(np.asanyarray(image.dataobj), *scaling)
+    image, *scaling = stored(Path(path))
+    values = in_units(np.asanyarray(image.dataobj), *scaling)
     files.check_magnitudes(values.T, path)
     return type(image)(values, image.affine, image.header)
 
@@ -144,7 +97,7 @@ def read_nifti(path: str | Path) -> Image:
 def load_nifti(path: str | Path, plane: str = "auto") -> Stack:
     """The ``planes`` of the volume at ``path``, those that are not empty."""
     image = read_nifti(path)
-    cut = _Cut(image, plane)
+    cut = Cut(image, plane)
     scaled, scales, indices = scale_slices(cut.planes(np.asarray(image.dataobj)))
     images = torch.from_numpy(scaled)[:, None]
     return Stack(images, scales.astype(np.float64), indices, image, cut.plane)
@@ -153,7 +106,7 @@ def load_nifti(path: str | Path, plane: str = "auto") -> Stack:
 def write_nifti(image: Image, path: str | Path) -> None:
     """Write a volume whole or not at all, in the format that the name says."""
     path = system.check_output(path, NIFTI + FREESURFER)
-    system.write_bytes(path, _payload(image, path))
+    system.write_bytes(path, payload_of(image, path))
 
 
 def planes(image: Image, plane: str | int = "auto") -> np.ndarray:
@@ -167,10 +120,10 @@ def planes(image: Image, plane: str | int = "auto") -> np.ndarray:
     Rows run downwards or to the back, columns to the back or to the right of the subject: an axial
     plane has the front of the head upwards, a sagittal one the top.
     """
-    return _Cut(image, plane).planes(np.asarray(image.dataobj))
+    return Cut(image, plane).planes(np.asarray(image.dataobj))
 
 
-class _Cut:
+class Cut:
     """How planes lie in a volume.
 
     plane   which of ``PLANES`` they are, or are nearest to
@@ -205,6 +158,10 @@ class _Cut:
         values = np.squeeze(values, tuple(range(3, values.ndim)))
         return values.transpose(self._axes)[self._steps]
 
+    def series(self, values: np.ndarray) -> np.ndarray:
+        """A view (t, n, h, w) of volumes (x, y, z, t)."""
+        return values.transpose(3, *self._axes)[(slice(None), *self._steps)]
+
 
 def _acquired(image: Image, spacing: np.ndarray) -> int | None:
     """The axis across which slices were acquired, where the file tells."""
@@ -220,7 +177,7 @@ def _acquired(image: Image, spacing: np.ndarray) -> int | None:
     return int(longest) if spacing[longest] >= _THICK * spacing[second] else None
 
 
-def _in_units(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+def in_units(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     """Stored numbers times the slope, plus the intercept; themselves without these."""
     if (slope, intercept) == (1, 0):
         return values
@@ -228,17 +185,41 @@ def _in_units(values: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return values * precise(slope) + precise(intercept)
 
 
-def _stored(path: Path) -> tuple[Image, float, float]:
+def stored(
+    path: Path, series: bool = False, choice: str | None = None
+) -> tuple[Image, float, float]:
     """An image of the numbers in a file, their slope and their intercept, after all checks.
+
+    path    of a file, or of a folder with a DICOM series
+    series  whether several volumes may be in it
+    choice  of a DICOM folder's series, its number; None takes the only one
 
     The numbers may be changed, which leaves the file alone.
     """
+    if path.is_dir():
+        found: tuple[Image, float, float] = dicom.read_series(path, choice), 1.0, 0.0
+    elif files.ending(path) in foreign.ENDINGS:
+        found = foreign.read(path), 1.0, 0.0
+    else:
+        found = _mapped(path)
+    shape = found[0].shape
+    several = any(extent != 1 for extent in shape[3:])
+    if len([n for n in shape[:3] if n != 1]) < 2 or (several and not series):
+        raise InputError(
+            f"{path} has shape {shape}; pass one volume of three dimensions, or one slice "
+            "(of a series, extract one time point first, or let reconstruct --volume choose)"
+        )
+    return found
+
+
+def _mapped(path: Path) -> tuple[Image, float, float]:
+    """An image of the numbers in a NIfTI or FreeSurfer file, their slope and their intercept."""
     files.check_regular(path)
     if files.ending(path) not in (*NIFTI, *FREESURFER):
         raise InputError(f"{path} cannot be read as a volume; convert it to .nii or .nii.gz first")
     content = files.contents(path)
     try:
-        with _silent():
+        with foreign.silent():
             kind, header = _header(content, files.ending(path) in FREESURFER)
             shape = tuple(int(extent) for extent in header.get_data_shape())
             dtype, offset = header.get_data_dtype(), int(header.get_data_offset())
@@ -251,11 +232,6 @@ def _stored(path: Path) -> tuple[Image, float, float]:
             "or another format"
         ) from None
     _check_intent(header, path)
-    if len([n for n in shape[:3] if n != 1]) < 2 or any(extent != 1 for extent in shape[3:]):
-        raise InputError(
-            f"{path} has shape {shape}; pass one volume of three dimensions, or one slice "
-            "(of a series, extract one time point first)"
-        )
     files.check_volume(shape, path)
     if dtype.kind not in "iuf":
         raise InputError(f"{path} holds {dtype} values; pass a magnitude image of numbers")
@@ -268,22 +244,9 @@ def _stored(path: Path) -> tuple[Image, float, float]:
             f"has {max(0, there)}; it may be truncated"
         )
     values = np.ndarray(shape, dtype, content, offset, order="F")
-    with _silent():
+    with foreign.silent():
         image = kind(values, affine, header)
     return image, slope or 1.0, intercept if slope else 0.0
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep nibabel from telling on standard error what it finds odd in a header."""
-    logger = nibabel.imageglobals.logger
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
 
 
 def _check_intent(header, path: Path) -> None:
@@ -308,7 +271,7 @@ def _header(content: mmap.mmap | bytearray, freesurfer: bool) -> tuple[type, Any
     return kind, kind.header_class.from_fileobj(io.BytesIO(bytes(content[:start])))
 
 
-def _payload(image: Image, path: Path) -> bytes:
+def payload_of(image: Image, path: Path) -> bytes:
     kind = nibabel.MGHImage if files.ending(path) in FREESURFER else nibabel.Nifti1Image
     image = image if isinstance(image, kind) else kind.from_image(image)
     packed = files.ending(path) in (".nii.gz", ".mgz")

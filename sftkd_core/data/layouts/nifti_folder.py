@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from sftkd_core.data.formats import volume
-from sftkd_core.data.layouts.source import Found, Source, files_in, plain_name
+from sftkd_core.data.layouts.source import Found, Source, files_in, person_of, plain_name
 from sftkd_core.system import files
 
 ENDINGS = (*volume.NIFTI, *volume.FREESURFER)
-_PERSON = re.compile(r"(?:^|[_.-])(sub-[a-z0-9]+)", re.IGNORECASE)
 _NO_SCAN = re.compile(r"(?:^|[_-])(?:mask|seg|dseg|gt)(?:[_-]|$)", re.IGNORECASE)
 
 
@@ -33,13 +32,17 @@ def find(folder: Path, plane: str = "auto") -> Found:
             skipped.append((str(inside), "named as a segmentation or mask"))
         else:
             name = plain_name("-".join((*inside.parts[:-1], files.stem(path))))
-            person = next(filter(None, map(_PERSON.search, inside.parts)), None)
-            group = person[1] if person else name
+            group = person_of(inside) or name
             read = partial(read_file, path, plane)
             sources.append(Source(name, None, (path,), read, group, f"{plane} planes"))
     if derived:
         skipped.append((f"{derived} files in derivatives/", "computed from scans, no scans"))
     return Found(sources, skipped)
+
+
+def is_scan(inside: Path) -> bool:
+    """Whether a file's place in its folder names a scan: no segmentation, nothing derived."""
+    return "derivatives" not in inside.parts[:-1] and not _NO_SCAN.search(files.stem(inside))
 
 
 def read_file(path: Path, plane: str = "auto") -> np.ndarray:

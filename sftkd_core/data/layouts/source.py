@@ -10,7 +10,8 @@ import numpy as np
 
 from sftkd_core.system import InputError
 
-SCANS = (".nii", ".nii.gz", ".mgz", ".mgh", ".npy", ".h5", ".hdf5")
+SCANS = (".nii", ".nii.gz", ".mgz", ".mgh", ".npy", ".h5", ".hdf5", ".mrd")
+_PERSON = re.compile(r"(?:^|[_.-])(sub-[a-z0-9]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ def side_of(path: Path, folder: Path, train: tuple[str, ...], test: tuple[str, .
         if part == folder.name:
             break
     return None
+
+
+def person_of(inside: Path) -> str | None:
+    """Whose scan it is, by a file's place in its folder as BIDS names it (``sub-01``), or None."""
+    found = next(filter(None, map(_PERSON.search, inside.parts)), None)
+    return found[1] if found else None
 
 
 def by_group(sources: list[Source]) -> dict[str, list[Source]]:

@@ -22,15 +22,17 @@ PHANTOMS = {
 SPOKEN = {
     "brain": "synthetic T1 brains",
     "cardiac": "synthetic short-axis hearts",
-    "head": "synthetic heads, noise-free",
-    "heart": "synthetic short-axis hearts, noise-free",
+    "head": "synthetic heads (clean targets)",
+    "heart": "synthetic short-axis hearts (clean targets)",
 }
-PHANTOM_VERSION = 1  # raise it when a phantom changes: cached subjects are then made again
+PHANTOM_VERSION = 1
+VERSIONS = {"head": 2}  # raise it when a phantom changes: cached subjects are then made again
 
 
 def subject(kind: str, seed: int, size: int, slices: int) -> Volume:
     """A phantom from the cache, or made now and put there; damage is noticed by checksum."""
-    path = system.home() / "phantoms" / f"{kind}-{seed}-{size}-{slices}-v{PHANTOM_VERSION}.npy"
+    version = VERSIONS.get(kind, PHANTOM_VERSION)
+    path = system.home() / "phantoms" / f"{kind}-{seed}-{size}-{slices}-v{version}.npy"
     volume = _read_phantom(path)
     if volume is None:
         with system.lock(path):

@@ -7,6 +7,7 @@ from sftkd_core.data.phantoms import atlas
 from sftkd_core.data.phantoms.contrast import weighting
 from sftkd_core.data.phantoms.fields import Fields
 
+STEP = 4  # of painting: the first that is not the geometry's
 EDGE = 0.6  # mm, over which one tissue gives way to the next
 EYES = ((-31.0, 62.0, -38.0), (31.0, 62.0, -38.0))
 
@@ -16,27 +17,29 @@ def paint(points: Tensor, fields: Fields, ingredients: tuple[str, ...]) -> Tenso
 
     ingredients  see ``head.INGREDIENTS``
     """
-    generator = fields.generator
-    value = weighting(generator, "contrast" in ingredients)
+    generator = fields.step(STEP).generator
+    around, cortex, lesions, grains = (fields.step(STEP + n) for n in range(1, 5))
+    value = weighting(fields.step(STEP + 5).generator, "contrast" in ingredients)
     stripped = generator.uniform() < 0.4 or "skull" not in ingredients
     (grey, white, brain), (hull, surface) = atlas.look_up(points)
-    hull = hull + generator.uniform(0.3, 1.2) * fields.smooth(12)[0]
+    hull = hull + generator.uniform(0.3, 1.2) * fields.step(STEP + 6).smooth(12)[0]
     inside = (3 * brain - 1).clamp(0, 1)  # 0 outside: air is to be empty
     signal = torch.zeros_like(hull)
     if not stripped:
-        signal = _around(points, hull, surface, fields, value)
+        signal = _around(points, hull, surface, around, value)
     gap = generator.uniform(0.5, 4)  # of fluid between brain and skull
     signal = over(signal, value["fluid"], inside if stripped else _within(hull - gap))
-    grey, white = _tissues(grey, white, inside, hull, fields, "cortex" in ingredients)
+    grey, white = _tissues(grey, white, inside, hull, cortex, "cortex" in ingredients)
     brain_tissue = grey + white
     signal = over(signal, value["grey"], brain_tissue)
     signal = signal + white * (value["white"] - value["grey"])
-    if "lesions" in ingredients and generator.uniform() < 0.4:
-        signal = _lesions(signal, points, brain_tissue, fields, value)
+    if "lesions" in ingredients and lesions.generator.uniform() < 0.4:
+        signal = _lesions(signal, points, brain_tissue, lesions, value)
     if "texture" in ingredients:
-        grain = generator.uniform(0.02, 0.09) * fields.rough(6, generator.uniform(1.0, 2.2))[0]
+        draw = grains.generator.uniform
+        grain = draw(0.02, 0.09) * grains.rough(6, draw(1.0, 2.2))[0]
     else:
-        grain = 0.05 * fields.smooth(3)[0]
+        grain = 0.05 * grains.smooth(3)[0]
     return (signal * (1 + grain)).clamp(min=0)
 
 

@@ -1,6 +1,6 @@
 """Random fields on a stack of planes, by Fourier transform: smooth ones, and fine texture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,18 @@ class Fields:
 
     shape    of a field: (planes, rows, columns)
     spacing  between neighbours along each axis, mm
+    seeds    of the subject, from which each step of painting it has a generator of its own: what
+             one step draws, or leaves out, changes no other
     """
 
     generator: np.random.Generator
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
+    seeds: tuple[int, ...] = ()
+
+    def step(self, number: int) -> "Fields":
+        """The fields of one step of painting, with its own generator."""
+        return replace(self, generator=np.random.default_rng([*self.seeds, number]))
 
     def smooth(self, length: float, channels: int = 1) -> Tensor:
         """Fields that vary over about ``length`` mm: (channels, *shape) float32, deviation 1."""

@@ -38,7 +38,7 @@ PLANES = {
 def head_phantom(
     seed: int = 0, size: int = 240, slices: int = 48, ingredients: tuple[str, ...] = INGREDIENTS
 ) -> Volume:
-    """A synthetic head, noise-free: ``(slices, size, size)``, a new subject for each seed.
+    """A synthetic head with a clean target: ``(slices, size, size)``, a new subject for each seed.
 
     Mostly T1-weighted axial planes, front of the head upwards; other weightings and planes, and
     brains without skull, are among them. Each slice over its own maximum.
@@ -54,18 +54,20 @@ def head_phantom(
         raise InputError(
             f"unknown ingredients {', '.join(sorted(unknown))}; choose of {', '.join(INGREDIENTS)}"
         )
-    generator = np.random.default_rng([seed, 3])
+    seeds = (seed, 3)
+    generator = np.random.default_rng(seeds)
     view = generator.uniform(205, 275)  # mm, in plane
     finer = max(1, round(view / size))  # pixels larger than a voxel average several
     shape = (slices, size * finer, size * finer)
     height = generator.uniform(70, 95)  # mm, that the planes span
     spacing = (height / slices, view / shape[1], view / shape[2])
-    fields = Fields(generator, shape, spacing)
-    points = _deform(_planes(fields, view, ingredients), fields, ingredients)
+    fields = Fields(generator, shape, spacing, seeds)
+    planes, warp, coil, scanner = map(fields.step, range(4))
+    points = _deform(_planes(planes, view, ingredients), warp, ingredients)
     signal = paint(points, fields, ingredients)
-    signal = signal * torch.exp(generator.uniform(0.05, 0.3) * fields.smooth(90)[0])
+    signal = signal * torch.exp(coil.generator.uniform(0.05, 0.3) * coil.smooth(90)[0])
     if "sharpness" in ingredients:
-        blur = finer * generator.choice([0, generator.uniform(0, 0.6)])
+        blur = finer * scanner.generator.choice([0, scanner.generator.uniform(0, 0.6)])
         signal = torch.from_numpy(gaussian_filter(signal.numpy(), (0, blur, blur), mode="nearest"))
     images = avg_pool2d(signal[:, None], finer)[:, 0].clamp(min=0)
     images = images / images.amax(dim=(1, 2), keepdim=True).clamp(min=1e-6)

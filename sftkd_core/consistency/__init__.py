@@ -100,8 +100,12 @@ def measure(images: Tensor, mask, noise: float = 0.0, seed: int = 0) -> Measurem
     return from_kspace(kspace, mask_array)
 
 
-def from_kspace(kspace: Complex[Tensor, "b 1 h w"], mask) -> Measurement:
-    """A measurement from k-space that is zero outside the mask, ``(b, 1, h, w)`` complex."""
+def from_kspace(kspace: Tensor, mask) -> Measurement:
+    """A measurement from k-space that is zero outside the mask, ``(b, 1, h, w)`` complex.
+
+    Raises ``InputError`` for k-space of several coils, of another shape or not complex.
+    """
+    _check_kspace(kspace)
     mask_array = check_mask(mask, kspace.shape[-2])
     mask_tensor = torch.from_numpy(mask_array.reshape(len(mask_array), -1)).to(kspace.device)
     aliased = torch.fft.ifft2(kspace, norm="ortho")
@@ -206,6 +210,15 @@ def _complex_of(images: Tensor) -> torch.dtype:
     if images.is_complex():
         return images.dtype
     return torch.complex128 if images.dtype == torch.float64 else torch.complex64
+
+
+def _check_kspace(kspace: Tensor) -> None:
+    shape = tuple(kspace.shape)
+    if kspace.ndim != 4 or kspace.shape[1] != 1:
+        coils = f" (of {shape[1]} coils: combine them first)" if kspace.ndim == 4 else ""
+        raise InputError(f"k-space has shape {shape}{coils}; pass (batch, 1, height, width)")
+    if not kspace.is_complex():
+        raise InputError(f"k-space has dtype {kspace.dtype}; pass complex values")
 
 
 def _check_images(images: Tensor) -> None:
