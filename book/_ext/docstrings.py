@@ -1,11 +1,12 @@
-"""Sphinx extension: the library's docstrings, written for a terminal, as reStructuredText.
+"""Sphinx extension: docstrings, written for a terminal, as reStructuredText.
 
 A list of names with their meanings in a column of its own,
 
     name   what it is, perhaps
            over several lines
 
-becomes a definition list; any other indented paragraph stays as it is, in letters of one width.
+becomes a definition list; any other indented paragraph stays as it is, in letters
+of one width.
 """
 
 import ast
@@ -36,7 +37,7 @@ def as_definitions(block: list[str]) -> list[str] | None:
 
 
 def prose(line: str) -> str:
-    """Outside of code a bar is a bar, and a word in double quotes is one that is typed."""
+    """Outside of code a bar is a bar, and words in double quotes are typed."""
     parts = re.split(r"(``.*?``)", line)
     for number in range(0, len(parts), 2):
         plain = parts[number].replace("|", r"\|")
