@@ -104,3 +104,13 @@ def test_the_table_of_a_gpu_is_read_where_there_is_one(tmp_path):
     device, table = timing.on_a_gpu(path)
     assert device == "a GPU, torch 2.13.0"
     assert table.to_dict("records") == [row]
+
+
+def test_the_table_of_a_browser_is_read_where_there_is_one(tmp_path):
+    path = tmp_path / "browser.json"
+    assert timing.in_a_browser(path) is None
+    record = {"device": "a browser", "runtime": "3 MB", "rows": [{"network": "student"}]}
+    path.write_text(json.dumps(record))
+    where, table = timing.in_a_browser(path)
+    assert where == "a browser; the runtime is 3 MB"
+    assert table.to_dict("records") == record["rows"]

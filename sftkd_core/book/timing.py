@@ -19,6 +19,7 @@ from sftkd_core.system import InputError
 
 ROUNDS = 40  # at most
 LEAST = 3
+RESULTS = Path(__file__).parents[2] / "results"  # of a clone
 
 
 def in_turns(
@@ -92,8 +93,18 @@ def recipe(size: int, batch: int, device: torch.device) -> Iterator[dict]:
 
 def on_a_gpu(path: Path | None = None) -> tuple[str, pd.DataFrame] | None:
     """What ``benchmarks/gpu.py`` wrote in this clone: the device, and its table; None: nothing."""
-    path = path or Path(__file__).parents[2] / "results" / "gpu.json"
-    if not path.exists():
+    record = _written(path or RESULTS / "gpu.json")
+    return record and (f"{record['device']}, torch {record['torch']}", pd.DataFrame(record["rows"]))
+
+
+def in_a_browser(path: Path | None = None) -> tuple[str, pd.DataFrame] | None:
+    """Likewise of ``benchmarks/browser.py``: browser, runtime and what it weighs, and its table."""
+    record = _written(path or RESULTS / "browser.json")
+    if record is None:
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return f"{record['device']}, torch {record['torch']}", pd.DataFrame(record["rows"])
+    where = f"{record['device']}; the runtime is {record['runtime']}"
+    return where, pd.DataFrame(record["rows"])
+
+
+def _written(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
