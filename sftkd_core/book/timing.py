@@ -94,7 +94,9 @@ def recipe(size: int, batch: int, device: torch.device) -> Iterator[dict]:
 def on_a_gpu(path: Path | None = None) -> tuple[str, pd.DataFrame] | None:
     """What ``benchmarks/gpu.py`` wrote in this clone: the device, and its table; None: nothing."""
     record = _written(path or RESULTS / "gpu.json")
-    return record and (f"{record['device']}, torch {record['torch']}", pd.DataFrame(record["rows"]))
+    if record is None:
+        return None
+    return f"{record['device']}, torch {record['torch']}", pd.DataFrame(record["rows"])
 
 
 def in_a_browser(path: Path | None = None) -> tuple[str, pd.DataFrame] | None:
