@@ -129,11 +129,11 @@ def native(payload: bytes, given: Measurement) -> Callable:
     return lambda: made.run(None, taken)
 
 
-@torch.inference_mode()
 def row(browser, place: Path, setting: Setting, name: str, size: int, seconds: float) -> dict:
     """One network at one size: its image in the browser against PyTorch's, and three clocks."""
-    network = setting.run(name).model.cpu().eval()
-    targets = export.resized(setting.test_set.images[5:7], size, size, 2)
+    network = setting.run(name).model.cpu().eval().requires_grad_(False)
+    images = setting.test_set.images
+    targets = export.resized(images[len(images) // 2 :], size, size, 2)
     pair = measure(targets, setting.sampling.mask(size))
     payload, given = export.onnx_payload(network, pair), pair[:1]
     file = f"{name}-{size}.onnx"

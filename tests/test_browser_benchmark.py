@@ -21,7 +21,7 @@ import browser  # isort: skip
 
 
 def test_inputs_reach_the_page_bit_for_bit():
-    given = measure(torch.rand(2, 1, 16, 16), masks.cartesian_mask(16, 4))
+    given = measure(torch.rand(2, 1, 16, 16), masks.cartesian_mask(16, 4, centre_lines=4))
     for name, sent in browser.sent(given).items():
         back = np.frombuffer(base64.b64decode(sent["data"]), np.float32).reshape(sent["shape"])
         assert np.array_equal(back, getattr(given, name).float().numpy())
