@@ -41,6 +41,7 @@ AT = experiment(objective="distil", teacher=TEACHER, method="at")
 sys.path.insert(0, str(ROOT / "workflow"))
 
 import reseal  # noqa: E402
+import reseal_tables  # noqa: E402
 
 
 def file_of(thing) -> Path:
@@ -296,3 +297,22 @@ def test_a_stale_entry_is_not_sealed_again(tmp_path):
 def test_an_experiment_is_what_its_record_describes():
     described = json.loads(json.dumps(asdict(AT)))
     assert Experiment.from_record(described) == AT
+
+
+def test_tables_get_todays_names_once_and_no_other_is_touched(tmp_path):
+    for name in ("shared", "first", "kept"):
+        (tmp_path / f"{name}.csv").write_text(name)
+    before = {"a": ["shared.csv", "first.csv"], "b": ["shared.csv", "gone.csv"], "c": ["kept.csv"]}
+    now = {"a": ["SHARED.csv", "1.csv"], "b": ["SHARED.csv", "2.csv"], "c": ["kept.csv"], "d": []}
+    assert reseal_tables.move(before, now, tmp_path) == 2
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "SHARED.csv": "shared", "1.csv": "first", "kept.csv": "kept",
+    }  # fmt: skip
+
+
+def test_tables_of_this_very_code_have_todays_names(monkeypatch):
+    """The names that ``reseal_tables`` asks another tree for are those that are shipped."""
+    monkeypatch.setenv("SFTKD_SHIPPED", "yes")
+    found = reseal.told(ROOT, reseal_tables.NAMES, None)
+    shipped = {path.name for path in reseal_tables.evaluations.SHIPPED.glob("*.csv")}
+    assert {name for names in found.values() for name in names} == shipped

@@ -9,6 +9,7 @@ for. ``tests/test_readme.py`` computes a tenth of them again.
 
 import argparse
 import os
+from pathlib import Path
 
 import evaluations
 from reseal import ROOT, told, tree_at
@@ -30,6 +31,21 @@ json.dump({
 """
 
 
+def move(before: dict[str, list[str]], now: dict[str, list[str]], folder: Path) -> int:
+    """Rename tables from their names before to those of now; how many.
+
+    before, now  experiment -> names of its tables, in the same order; experiments of one test set
+                 share the table of its zero-filled images
+    """
+    moved = 0
+    for experiment, names in now.items():
+        for old, new in zip(before.get(experiment, []), names, strict=False):
+            if old != new and (folder / old).exists():
+                os.replace(folder / old, folder / new)
+                moved += 1
+    return moved
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--since", metavar="COMMIT", required=True)
@@ -37,13 +53,7 @@ def main() -> None:
     os.environ["SFTKD_SHIPPED"] = "yes"
     with tree_at(since) as tree:
         before = told(tree, NAMES, None)
-    now = told(ROOT, NAMES, None)
-    moved = 0
-    for experiment, pair in now.items():
-        for old, new in zip(before.get(experiment, []), pair, strict=False):
-            if old != new and (evaluations.SHIPPED / old).exists():
-                os.replace(evaluations.SHIPPED / old, evaluations.SHIPPED / new)
-                moved += 1
+    moved = move(before, told(ROOT, NAMES, None), evaluations.SHIPPED)
     print(f"{moved} tables have today's seal")
 
 
