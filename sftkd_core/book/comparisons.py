@@ -139,7 +139,7 @@ def study_of(setting: Setting) -> Setting | None:
 def headroom(setting: Setting) -> str:
     """How far the teacher leads its student here, over seeds, and in the study: a bold sentence.
 
-    Empty where no seeds are known. What distillation can hand on is bounded by this lead.
+    Empty where no seeds are known. Where it is small there is little to hand on.
     """
     places = {
         f"profile `{setting.profile}`": setting,
