@@ -81,7 +81,7 @@ def planned(folder, profile, environment):
     """The commands that `make book` would run on a folder, in which nothing is found done."""
     run = subprocess.run(
         [sys.executable, "-m", "snakemake", "-s", "workflow/Snakefile", "--cores", "1",
-         "--dry-run", "--nolock", "--forceall", "--printshellcmds",
+         "--dry-run", "--nolock", "--rerun-incomplete", "--forceall", "--printshellcmds",
          "--config", f"profile={profile}", f"data={folder}", "--", "chapters"],
         cwd=ROOT, capture_output=True, text=True, env=environment,
     )  # fmt: skip
