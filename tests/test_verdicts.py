@@ -67,7 +67,6 @@ ALLOWED = {  # chapter: words of a sentence that may stand, and why
     "your_data": {
         "Nothing beats in a phantom": "of hearts",
         "may be worse than no network at all": GENERAL,
-        "is worse than what it was given": "of these very images, as evaluate says",
         "can be worse than none": GENERAL,
     },
     "other_networks": {
@@ -232,5 +231,6 @@ def test_no_run_prints_a_finding_without_its_seeds(path, profile):
     allowed = [words for words, why in reasons.items() if why != SEEDS or profile != "smoke"]
     executed = run_chapter.read(target)
     found = [one for text in printed(executed) for one in verdicts(text, allowed)]
-    # a sentence with this interval is one over seeds, of which smoke has none
-    assert not [one for one in found if profile == "smoke" or "95 % interval" not in one]
+    # over seeds, of which smoke has none; and what evaluate says of the very images at hand
+    fair = ("95 % interval", "worse than what it was given")
+    assert not [one for one in found if profile == "smoke" or not any(w in one for w in fair)]
