@@ -39,8 +39,10 @@ export SFTKD_SHIPPED ?= yes
 endif
 export SFTKD_STALE ?= redo
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+# a look at what may start each half minute and at each end of a job, not many times a second, which
+# took a quarter of a core
 HOW = --cores $(CORES) --resources gpu=$(GPUS) --rerun-triggers mtime params input --rerun-incomplete \
-	--keep-going
+	--keep-going --max-jobs-per-timespan 1000/30s
 SNAKEMAKE = snakemake -s workflow/Snakefile $(HOW) --config profile=$(PROFILE) $(CONFIG)
 
 .PHONY: help book pdf neurolibre table rerun test test-cluster serve links lint clean constraints tidy \

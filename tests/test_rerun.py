@@ -10,6 +10,7 @@ import time
 import pandas as pd
 import pytest
 import small_matrix
+import torch
 from chapters import ROOT
 from small_matrix import times
 
@@ -18,7 +19,7 @@ import rerun_index  # isort: skip
 import run_chapter  # isort: skip
 
 from sftkd_core.book import report
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, describe
 
 
 def written(tmp_path, text):
@@ -71,12 +72,15 @@ def test_the_shipped_matrix_can_be_run():
 def test_numbers_are_written_where_they_are_asked_for(tmp_path, monkeypatch):
     place = tmp_path / "said"
     report.number("student", "psnr", 1.0)
-    assert report.read(place) == []
+    assert run_chapter.told(place) == {"numbers": [], "device": None}
     monkeypatch.setenv(report.VARIABLE, str(place))
     report.number("student", "psnr", 1.0, seed=0)
     report.number("student", "psnr", 2.0, seed=0)  # said again: the last counts
     report.number("a - b", "psnr", 0.5, 0.1, 0.9)
-    rows = report.read(place)
+    report.device(torch.device("cpu"))
+    found = run_chapter.told(place)
+    rows = found["numbers"]
+    assert found["device"] == describe(torch.device("cpu"))
     assert [(row["name"], row["value"], row["low"]) for row in rows] == [
         ("student", 2.0, None), ("a - b", 0.5, 0.1)
     ]  # fmt: skip

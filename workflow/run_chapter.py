@@ -25,6 +25,7 @@ from nbclient.exceptions import CellTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "papermill")
+MEASURED = ("value", "low", "high")  # of a reported number; all else says what it is of
 
 
 class ChapterError(Exception):
@@ -49,7 +50,8 @@ def run(source: Path, target: Path, parameters: dict, timeout: int | None = None
     notebook = read(failed)
     check_order(notebook, source)
     record = _record(notebook, source, parameters, started, time.perf_counter() - clock)
-    record["numbers"] = _numbers(said)
+    record |= told(said)
+    record["device"] = record["device"] or _device(parameters)
     said.unlink(missing_ok=True)
     part = target.with_suffix(".json.part")
     part.write_text(json.dumps(record, indent=1))
@@ -160,25 +162,37 @@ def _execute(source: Path, working: Path, parameters: dict, timeout: int | None)
 
 
 def _record(notebook, source: Path, given: dict, started: datetime, seconds: float) -> dict:
-    from sftkd_core.system import describe, pick_device
-
     versions = {name: version(name) for name in VERSIONED}
     return {
         "chapter": source.stem,
         "parameters": given,
         "commit": _commit(),
         "versions": {"python": sys.version.split()[0], **versions},
-        "device": describe(pick_device(str(given.get("device", "auto")))),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "cells": sum(cell.cell_type == "code" for cell in notebook.cells),
     }
 
 
-def _numbers(said: Path) -> list[dict]:
-    from sftkd_core.book import report
+def told(said: Path) -> dict:
+    """What a chapter reported of its run: "numbers", each as it was said last, and "device".
 
-    return report.read(said)
+    No torch is loaded for it, which takes seconds: only a chapter that says nothing has it asked.
+    """
+    rows = map(json.loads, said.read_text(encoding="utf-8").splitlines() if said.exists() else [])
+    numbers, device = {}, None
+    for row in rows:
+        if "device" in row:
+            device = row["device"]
+        else:
+            numbers[tuple(item for item in row.items() if item[0] not in MEASURED)] = row
+    return {"numbers": list(numbers.values()), "device": device}
+
+
+def _device(given: dict) -> str:
+    from sftkd_core.system import describe, pick_device
+
+    return describe(pick_device(str(given.get("device", "auto"))))
 
 
 def _commit() -> str:

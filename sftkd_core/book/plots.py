@@ -254,13 +254,16 @@ def _png(figure: Figure) -> bytes:
 
 
 def _lightest(frames: list[bytes]) -> tuple[str, list[bytes]]:
-    """PNGs as WebP without loss where that is lighter in all, else as they are; and which."""
+    """PNGs as WebP without loss where that is lighter in all, else as they are; and which.
+
+    Method 2 of 6 takes half the time of the default for a fiftieth more bytes.
+    """
     if not features.check("webp"):
         return "png", frames
     packed = []
     for frame in frames:
         buffer = io.BytesIO()
-        Image.open(io.BytesIO(frame)).save(buffer, format="webp", lossless=True)
+        Image.open(io.BytesIO(frame)).save(buffer, format="webp", lossless=True, method=2)
         packed.append(buffer.getvalue())
     lighter = sum(map(len, packed)) < sum(map(len, frames))
     return ("webp", packed) if lighter else ("png", frames)

@@ -2,19 +2,19 @@
 
 Where ``SFTKD_REPORT`` names a file, each call of ``number`` adds a line of JSON to it; elsewhere
 nothing happens. ``Setting.evaluate`` and ``comparisons.compare`` call it, so chapters need not; one
-that has another number to tell calls it too.
+that has another number to tell calls it too. ``workflow/run_chapter.py`` reads the file.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
+import torch
 
 from sftkd_core import metrics
 from sftkd_core.metrics import Comparison
-from sftkd_core.system import InputError
+from sftkd_core.system import InputError, describe
 
 VARIABLE = "SFTKD_REPORT"
 COLUMNS = ("data", "acceleration", "seed", "name", "metric", "value", "low", "high")
@@ -46,7 +46,16 @@ def number(
         raise InputError(
             f"no column {', '.join(sorted(unknown))} in a report; it has {', '.join(COLUMNS)}"
         )
-    row = {**where, "name": name, "metric": metric, "value": value, "low": low, "high": high}
+    _say({**where, "name": name, "metric": metric, "value": value, "low": low, "high": high})
+
+
+def device(place: torch.device) -> None:
+    """Report on what a chapter runs, in words."""
+    if VARIABLE in os.environ:
+        _say({"device": describe(place)})
+
+
+def _say(row: dict) -> None:
     place = os.environ.get(VARIABLE)
     if place:
         with open(place, "a", encoding="utf-8") as file:
@@ -69,13 +78,3 @@ def differences(setting, found: Mapping[tuple[str, str], Comparison], metric: st
 def _where(setting) -> dict:
     """What tells a chapter's networks of several settings apart."""
     return {"data": setting.data, "acceleration": setting.acceleration, "seed": setting.seed}
-
-
-def read(path: str | Path) -> list[dict]:
-    """The numbers of a file, each once: what was said last; none where there is no file."""
-    path = Path(path)
-    if not path.exists():
-        return []
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    said = {tuple(row.get(c) for c in COLUMNS[:5]): row for row in rows}
-    return list(said.values())

@@ -77,7 +77,7 @@ class Setting:
         plain = float(self.acceleration)
         object.__setattr__(self, "acceleration", int(plain) if plain.is_integer() else plain)
         object.__setattr__(self, "data", _place(self.data))
-        pick_device(self.device)
+        report.device(pick_device(self.device))
         Dataset(self.data, PROFILES[self.profile].size)  # a misspelt path is noticed now
         if self.is_volume:  # and what is no volume, before anything is trained
             check_volume_name(Path(self.data))
