@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sftkd_core.book import protocol
+from sftkd_core.book import Setting, comparisons, protocol
 from sftkd_core.book.plan import PLAN
 from sftkd_core.system import InputError
 
@@ -96,3 +96,12 @@ def test_data_sets_and_their_spread():
     assert found.data_sets == 3
     assert found.spread == pytest.approx(np.std([0.2, 0.4, 0.0], ddof=1))
     assert not found.clear
+
+
+def test_the_study_is_not_set_beside_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFTKD_HOME", str(tmp_path))
+    monkeypatch.setenv("SFTKD_SHIPPED", "yes")
+    own = comparisons.headroom(Setting("study", "cardiac", 4, 0, "cpu"))
+    assert own.count("dB") == 1 and "(hearts)" not in own
+    beside = comparisons.headroom(Setting("quick", "brain", 4, 0, "cpu"))
+    assert beside.count(" dB ") == 2 and "(hearts)" in beside

@@ -141,9 +141,12 @@ def headroom(setting: Setting) -> str:
 
     Empty where no seeds are known. Where it is small there is little to hand on.
     """
+    study = study_of(setting)
+    if study is not None and (study.profile, study.data) == (setting.profile, setting.data):
+        study = None  # it is the setting's own
     places = {
         f"profile `{setting.profile}`": setting,
-        "profile `study` (hearts)": study_of(setting),
+        "profile `study` (hearts)": study,
     }
     found = {
         name: v
