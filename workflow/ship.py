@@ -4,8 +4,9 @@
 
 HOME is the SFTKD_HOME of the trainings. An entry is shipped if it is finished, of a clean commit,
 and no result of today stands in its place; its weights are stored as float16 where PSNR stays
-within 1e-3 dB of the float32 network over the test subjects, and as they are otherwise. ``--halve``
-does this to entries that are shipped already. Evaluations follow: ``workflow/evaluations.py``.
+within 1e-3 dB of the float32 network over the test subjects, and as they are otherwise; tensors
+that did not learn stay the seed's to the last bit. ``--halve`` does this to entries that are
+shipped already. Evaluations follow: ``workflow/evaluations.py``.
 """
 
 import argparse
@@ -28,9 +29,15 @@ ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-3  # dB, of the mean PSNR of a test set
 
 
-def halved(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Floating-point weights in float16."""
-    return {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+def halved(
+    weights: dict[str, torch.Tensor], seed: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Floating-point weights in float16, but for tensors that did not learn: chapters show that."""
+
+    def kept(name: str, value: torch.Tensor) -> bool:
+        return not value.is_floating_point() or torch.equal(value, seed[name])
+
+    return {name: v if kept(name, v) else v.half() for name, v in weights.items()}
 
 
 def psnr(experiment: Experiment, weights: dict[str, torch.Tensor]) -> float:
@@ -46,7 +53,7 @@ def psnr(experiment: Experiment, weights: dict[str, torch.Tensor]) -> float:
 
 def smaller(experiment: Experiment, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights in half the bytes, or as they are where PSNR would notice."""
-    half = halved(weights)
+    half = halved(weights, objectives.network(experiment).state_dict())
     change = abs(psnr(experiment, half) - psnr(experiment, weights))
     return half if change <= TOLERANCE else weights
 
