@@ -52,7 +52,8 @@ PRIMARY = (
         "does leaving imitation out of the joint loss change the student?",
     ),
 )  # fmt: skip
-# six were named beforehand; "flow" and "long against the teacher" came when results were known
+# six were named beforehand; "flow" and "long against the teacher" came when results were known, and
+# "flow in two stages" then as well, but before its own trainings
 DESCRIPTIVE = (
     Question("released", "sft-kd-released", "sft-kd", "and with the term as it was released?"),
     Question(
@@ -69,6 +70,10 @@ DESCRIPTIVE = (
     Question(
         "flow, whole", "sft-kd-fsp", "student-long",
         "with FSP, do both phases give more than the same steps alone?",
+    ),
+    Question(
+        "flow in two stages", "kd-fsp-two-stages", "student-long",
+        "does FSP as an initialisation, in its two stages, give more than the same steps alone?",
     ),
     Question("long", "student-long", "student", "what do twice the steps give alone?"),
     Question(
