@@ -81,9 +81,10 @@ def block() -> str:
         "the rule that answers them, before any joint or distilled network of this profile was "
         "trained (`results/README.md`; Holm within the four; *equivalent* is less than 0.1 dB). "
         "All others are descriptive; the rows on FSP and that on a student of twice the steps "
-        "against the teacher, and the last two, were added when results were known (that on its two "
-        "stages before its own trainings). FSP was also the best method on the tuning seed. The last row is the control of the row on a larger "
-        "teacher, which says nothing while that teacher does not lead. Intervals: Student's t on "
+        "against the teacher, and the last two, were added when results were known (that on FSP's "
+        "two stages before its own trainings). FSP was also the best method on the tuning seed. "
+        "The last row is the control of the row on a larger teacher, which says nothing while that "
+        "teacher does not lead. Intervals: Student's t on "
         "the data sets' means.",
     ]
     return "\n".join(lines)
