@@ -210,7 +210,8 @@ def verdict(
 
     found   of one training, a ``Comparison``: what it gave, without a verdict; a ``Verdict`` of
             several seeds: which is ahead, if its interval leaves out zero
-    digits  after the point; None takes two, or three for a difference below 0.02
+    digits  after the point; None takes two, or three where two would hide a sign: for a difference
+            below 0.02, or a bound below 0.005
 
     >>> verdict("kd", "D3C5", Comparison(0.1, 0.05, 0.15, 0.01, 0.01, 80, 10))
     '**kd** minus **D3C5** is +0.10 dB in this training (subjects of this test set: +0.05 to +0.15)'
@@ -218,7 +219,8 @@ def verdict(
     '**kd** is ahead of **D3C5** by 0.10 dB (95 % interval +0.05 to +0.15)'
     """
     if digits is None:
-        digits = 2 if abs(found.mean) >= 0.02 else 3
+        bounds = min(abs(found.low), abs(found.high))
+        digits = 2 if abs(found.mean) >= 0.02 and bounds >= 0.005 else 3
     numbers = f"{found.low:+.{digits}f} to {found.high:+.{digits}f}"
     difference = f"**{a}** minus **{b}** is {found.mean:+.{digits}f} {unit}"
     if isinstance(found, Comparison):
@@ -244,16 +246,18 @@ def findings(
     versus: Mapping[tuple[str, str], Comparison],
     digits: int | None = None,
     caution: bool = True,
+    lead: bool = True,
 ) -> list[str]:
     """Items of a Markdown list: what this training gave; what the seeds say, what the paper has.
 
     versus   names of the plan (a, b) and their paired difference ``a - b`` in PSNR, one training
     caution  with a last item where one training is all there is, which says so
+    lead     with a first item on the teacher's lead; not for a page's second list
 
     Nothing is trained. The paper has some of the pairs, for its data sets and accelerations.
     """
     lines, alone = [], False
-    if any(name.startswith(("kd", "sft-kd")) for pair in versus for name in pair):
+    if lead and any(name.startswith(("kd", "sft-kd")) for pair in versus for name in pair):
         lines = [f"- {headroom(setting)}"] if headroom(setting) else []
     printed = paper.reported(setting.data, setting.acceleration)
     for (a, b), found in versus.items():
