@@ -132,6 +132,7 @@ def _execute(source: Path, working: Path, parameters: dict, timeout: int | None)
     from papermill.exceptions import PapermillExecutionError
 
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not the user's
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # a profiler's own log is nothing for a page
     with tempfile.TemporaryDirectory() as empty:
         try:
             papermill.execute_notebook(
