@@ -294,7 +294,7 @@ class Setting:
         roots = [metrics.table, *metrics.METRICS.values(), experiments.reconstruct, Sampling]
         if name != "zero-filled":
             experiment = self.experiment(name)
-            given.update(experiments.run(experiment, self.device).model.state_dict())
+            given.update(_weights(experiment, self.device))
             roots += models.definitions(experiment.model)
             structure = models.structure(experiment.model)
         if self.dataset.synthetic and not self.is_volume:
@@ -304,6 +304,21 @@ class Setting:
             given["images"] = self.test_set.images
             about += self.test_set.subjects  # the same images may have other names
         return given, json.dumps([seal(tuple(roots), (structure,)), *about], sort_keys=True)
+
+
+_KNOWN: dict[tuple[str, str], dict[str, torch.Tensor]] = {}  # of this process, by name and checksum
+
+
+def _weights(experiment: Experiment, device: str) -> dict[str, torch.Tensor]:
+    """Those of the network that reconstructs: a page asks for the same tables many times."""
+    entry = store.find(experiment.name, experiment.code)
+    known = (experiment.name, "" if entry is None else entry[1]["sha256"])
+    if entry is None or known not in _KNOWN:
+        weights = experiments.run(experiment, device).model.state_dict()
+        if entry is None:
+            return weights
+        _KNOWN[known] = weights
+    return _KNOWN[known]
 
 
 def numbers(value: str | float) -> list[int | float]:
