@@ -35,11 +35,11 @@ def home(tmp_path_factory):
         if described["provenance"]["experiment"]["data"]["train"] > 2:
             continue  # of another profile
         weights = load((record.parent / "weights.safetensors").read_bytes())
-        target = place / "store" / record.parent.name
-        target.mkdir(parents=True)
         made = described["provenance"]["experiment"]
         if made["data"]["name"] not in PHANTOMS:
             continue  # of a folder that a chapter made for itself
+        target = place / "store" / record.parent.name
+        target.mkdir(parents=True)
         seed = objectives.network(Experiment.from_record(made)).state_dict()
         ship.write(target, ship.halved(weights, seed), described)
     return place
