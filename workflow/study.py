@@ -81,7 +81,7 @@ STAGES = {
     "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
     "methods": [Stage("cardiac", tuple(f"{k}-{m}" for m in METHODS if m != "at"
                                        for k in ("kd", "sft-kd")))],
-    "flow in two stages": [Stage("cardiac", ("kd-fsp-two-stages",))],
+    "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],
     "5x": [Stage("cardiac", SPINE, acceleration=5)],

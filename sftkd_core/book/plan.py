@@ -278,7 +278,10 @@ def _variants() -> Named:
 def _rivals() -> Named:
     """Other networks, and what the released code does otherwise."""
     features = _by("attention alone", "D3C5", "at", "teacher", fields={"joint": False})
-    flow = _by("flow alone", "D3C5", "fsp", "teacher", fields={"joint": False})
+    flow = _by(
+        "the first of FSP's two stages: flow alone", "D3C5", "fsp", "teacher",
+        fields={"joint": False},
+    )  # fmt: skip
     return {
         "DC-RDN": _alone("DC-RDN alone", "DC-RDN"),
         "MAC-ReconNet": _alone("MAC-ReconNet alone, one context", "MAC-ReconNet"),
@@ -291,9 +294,10 @@ def _rivals() -> Named:
             "kd in two phases, as released: attention alone, then the image alone",
             "D3C5", initial=features,
         ),
+        "flow-alone": flow,
         "kd-fsp-two-stages": _alone(
             "FSP in two stages, as published: flow alone, then the image alone",
-            "D3C5", initial=flow,
+            "D3C5", initial="flow-alone",
         ),
         "student-padded": _alone(
             "D3C5 with 5 pixels of zeros around each block's input, as released", "D3C5-padded"

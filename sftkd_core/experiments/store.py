@@ -134,7 +134,8 @@ def remembered(
         known = _known_table(path)  # another process may have computed it meanwhile
         if known is not None:
             return known
-        text = compute().to_csv(index=False).encode()
+        # seven digits: more than float32 images hold, and half the bytes
+        text = compute().to_csv(index=False, float_format="%.7g").encode()
         system.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     return _table(path.read_bytes())
 
