@@ -36,8 +36,8 @@ def smoke_home(name: str = "home") -> Path:
     return Path(os.environ.get("SFTKD_SMOKE_HOME", ROOT / "_build")) / name
 
 
-def a_third(cases: Iterable) -> list:
-    """A third of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
+def a_sixth(cases: Iterable) -> list:
+    """A sixth of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
 
     The weekly workflow takes all, and so does a copy without git.
     """
@@ -45,4 +45,4 @@ def a_third(cases: Iterable) -> list:
     commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     if os.environ.get("SFTKD_TESTS") == "all" or not commit:
         return list(cases)
-    return list(cases)[int(commit[:8], 16) % 3 :: 3]
+    return list(cases)[int(commit[:8], 16) % 6 :: 6]

@@ -42,6 +42,7 @@ def module_of(full_name: str) -> str:
     return full_name if full_name in modules() else full_name.rpartition(".")[0]
 
 
+@cache
 def arrows() -> dict[str, set[str]]:
     """The modules that each module imports."""
     return {

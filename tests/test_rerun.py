@@ -135,7 +135,8 @@ def call(tmp_path, environment):
 def test_a_killed_matrix_completes_and_nothing_is_done_twice(call, home):
     start, out = call
     first = start()
-    while not times(out, "brain-*.json"):
+    # two that end together may both be on their way into the books when the kill comes
+    while len(times(out, "brain-*.json")) < 3:
         assert first.poll() is None, first.communicate()[0]
         time.sleep(0.2)
     os.killpg(first.pid, signal.SIGKILL)
@@ -150,7 +151,7 @@ def test_a_killed_matrix_completes_and_nothing_is_done_twice(call, home):
     assert len(networks) == 8  # two networks x 2 accelerations x 2 seeds: shared by both chapters
     assert trained.items() <= networks.items()
     kept = [path for path in finished if done[path] == finished[path]]
-    assert kept or len(finished) == 1  # the one just written may count as incomplete
+    assert kept
     assert "8 of 8 are done" in (out / "index.html").read_text()
     table = pd.read_csv(out / "numbers.csv")
     assert set(table["acceleration"]) == {4, 8}

@@ -4,7 +4,7 @@
 
 A table's name is a hash of weights, which data, and the seal of the code that evaluates. Where
 that code was rewritten and computes what it did, its tables get the names that today's code looks
-for. ``tests/test_readme.py`` computes a tenth of them again.
+for. ``tests/test_readme.py`` computes some of them again.
 """
 
 import argparse
