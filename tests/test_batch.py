@@ -41,9 +41,8 @@ def test_the_whole_plan_has_an_order():
     place = {e.key: i for i, e in enumerate(ordered)}
     assert set(keys(wanted)) <= set(place)
     extra = [e for e in ordered if e.key not in set(keys(wanted))]
-    # four paraphrasers (one a teacher), and phases of features only: attention's, which two
-    # experiments share, and the flow's
-    assert sorted(e.objective for e in extra) == [*["distil"] * 2, *["paraphrase"] * 4]
+    # four paraphrasers (one a teacher), and attention's phase of features, which two share
+    assert sorted(e.objective for e in extra) == ["distil", *["paraphrase"] * 4]
     for e in ordered:
         assert all(place[earlier.key] < place[e.key] for earlier in e.earlier)
 
