@@ -65,7 +65,7 @@ rerun: $(VENV)/ready ## chapters x data x acceleration x seed of MATRIX=workflow
 test: PROFILE = smoke
 test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke
 	@$(SNAKEMAKE) --quiet host progress -- chapters
-	@python -m pytest -n $(CORES) --dist loadgroup -q $(ARGS)
+	@python -m pytest -n $(CORES) --dist worksteal -q $(ARGS)
 
 test-cluster: $(VENV)/ready ## a matrix on two SLURM nodes of this machine, one killed; root, on Debian
 	@bash tests/cluster/run.sh
