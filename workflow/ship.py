@@ -3,16 +3,17 @@
     python workflow/ship.py HOME [STAGE ...] [--halve NAME ...]
 
 HOME is the SFTKD_HOME of the trainings. An entry is shipped if it is finished, of a clean commit,
-and no result of today stands in its place; its weights are stored as float16 where PSNR stays
-within 1e-3 dB of the float32 network over the test subjects, and as they are otherwise; tensors
-that did not learn stay the seed's to the last bit. ``--halve`` does this to entries that are
-shipped already. Evaluations follow: ``workflow/evaluations.py``.
+and no result of today stands in its place; its weights are stored as float16, but for as many
+stages as it takes to keep PSNR within 1e-3 dB of the float32 network over the test subjects;
+tensors that did not learn stay the seed's to the last bit. ``--halve`` does this to entries that
+are shipped already. Evaluations follow: ``workflow/evaluations.py``.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import study
@@ -51,11 +52,37 @@ def psnr(experiment: Experiment, weights: dict[str, torch.Tensor]) -> float:
     return -10 * torch.log10(squared).mean().item()
 
 
+def stage_of(name: str) -> str:
+    """The stage of a tensor: its name as far as the first number, ``student.stages.2``."""
+    return re.match(r"\D*\d*", name).group()  # type: ignore[union-attr]
+
+
 def smaller(experiment: Experiment, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights in half the bytes, or as they are where PSNR would notice."""
+    """The weights in half the bytes, but for stages that PSNR would notice."""
     half = halved(weights, objectives.network(experiment).state_dict())
-    change = abs(psnr(experiment, half) - psnr(experiment, weights))
-    return half if change <= TOLERANCE else weights
+    exact = psnr(experiment, weights)
+
+    def change(rounded: dict[str, torch.Tensor]) -> float:
+        return abs(psnr(experiment, weights | rounded) - exact)
+
+    by_stage: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in half.items():
+        by_stage.setdefault(stage_of(name), {})[name] = value
+    most_first = iter(sorted(by_stage, key=lambda stage: -change(by_stage[stage])))
+    while by_stage and change(half) > TOLERANCE:
+        stage = next(most_first)
+        half |= {name: weights[name] for name in by_stage.pop(stage)}
+    return half
+
+
+def compact(record: dict) -> bytes:
+    """A record as it is shipped: its history to seven digits, a line of JSON."""
+
+    def seven(value: object) -> object:
+        return float(f"{value:.7g}") if isinstance(value, float) else value
+
+    history = [{name: seven(value) for name, value in row.items()} for row in record["history"]]
+    return json.dumps(record | {"history": history}, separators=(",", ":")).encode() + b"\n"
 
 
 def write(place: Path, weights: dict[str, torch.Tensor], record: dict) -> None:
@@ -66,7 +93,7 @@ def write(place: Path, weights: dict[str, torch.Tensor], record: dict) -> None:
     record["stored"] = "float16" if half else "float32"
     record["sha256"] = hashlib.sha256(payload).hexdigest()
     system.write_bytes(place / "weights.safetensors", payload)
-    system.write_bytes(place / "result.json", json.dumps(record, indent=1).encode())
+    system.write_bytes(place / "result.json", compact(record))
 
 
 def ship(source: Path, experiment: Experiment) -> str:
