@@ -299,7 +299,8 @@ def _inset(axis, array: np.ndarray, zoom: tuple[int, int, int], window) -> None:
     inset.imshow(array[row : row + size, column : column + size], vmin=window[0], vmax=window[1])
     inset.set_xticks([])
     inset.set_yticks([])
-    inset.spines[:].set(color=COLOURS[5], linewidth=1.2, visible=True)
+    for spine in inset.spines.values():
+        spine.set(color=COLOURS[5], linewidth=1.2, visible=True)
     axis.add_patch(
         Rectangle((column, row), size, size, fill=False, edgecolor=COLOURS[5], linewidth=1.2)
     )
