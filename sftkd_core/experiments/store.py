@@ -134,8 +134,7 @@ def remembered(
         known = _known_table(path)  # another process may have computed it meanwhile
         if known is not None:
             return known
-        # seven digits: more than float32 images hold, and half the bytes
-        text = compute().to_csv(index=False, float_format="%.7g").encode()
+        text = compute().to_csv(index=False, float_format=_seven_digits).encode()
         system.write_bytes(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
     return _table(path.read_bytes())
 
@@ -147,6 +146,11 @@ def table_name(given: dict[str, torch.Tensor], also: str) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return f"{digest.hexdigest()[:24]}.csv"
+
+
+def _seven_digits(value: float) -> str:
+    """More than float32 images hold, and half the bytes."""
+    return repr(float(f"{value:.7g}"))
 
 
 def _known_table(path: Path) -> pd.DataFrame | None:
