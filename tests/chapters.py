@@ -45,4 +45,5 @@ def a_sixth(cases: Iterable) -> list:
     commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     if os.environ.get("SFTKD_TESTS") == "all" or not commit:
         return list(cases)
-    return list(cases)[int(commit[:8], 16) % 6 :: 6]
+    every = list(cases)  # of fewer than six, one
+    return every[int(commit[:8], 16) % min(6, len(every)) :: 6]

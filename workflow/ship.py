@@ -65,6 +65,8 @@ def smaller(experiment: Experiment, weights: dict[str, torch.Tensor]) -> dict[st
     def change(rounded: dict[str, torch.Tensor]) -> float:
         return abs(psnr(experiment, weights | rounded) - exact)
 
+    if change(half) <= TOLERANCE:
+        return half
     by_stage: dict[str, dict[str, torch.Tensor]] = {}
     for name, value in half.items():
         by_stage.setdefault(stage_of(name), {})[name] = value
