@@ -159,6 +159,27 @@ def test_intervals_respect_subjects():
     assert result.high >= 2
 
 
+def test_intervals_are_those_of_a_bootstrap_in_two_steps():
+    """Subjects with different numbers of slices, drawn in plain loops: the same quantiles."""
+    generator = np.random.default_rng(1)
+    groups = [
+        generator.normal(mean, 1, n) for mean, n in zip((0, 1, 2, 4), (3, 12, 5, 30), strict=True)
+    ]
+    subjects = np.repeat(list("abcd"), [len(group) for group in groups])
+    difference = np.concatenate(groups)
+    resamples = 4000
+    found = metrics.compare(
+        frame(30 + difference, subjects), frame(30 + 0 * difference, subjects), resamples=resamples
+    )
+    means = []
+    for _ in range(resamples):
+        drawn = [groups[generator.integers(4)] for _ in groups]
+        means.append(np.concatenate([generator.choice(g, len(g)) for g in drawn]).mean())
+    spread = np.std(means)
+    for ours, share in ((found.low, 0.025), (found.high, 0.975)):
+        assert ours == pytest.approx(np.quantile(means, share), abs=0.12 * spread)
+
+
 def test_comparison_refuses_other_slices():
     with pytest.raises(InputError, match="different slices"):
         metrics.compare(frame([1.0, 2], ["a", "a"]), frame([1.0, 2], ["a", "b"]))

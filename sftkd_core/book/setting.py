@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from math import isfinite, nan
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from sftkd_core.data.formats import check_volume_name
 from sftkd_core.experiments import Examples, Experiment, Result, Sampling, store
 from sftkd_core.experiments.experiment import changed
 from sftkd_core.experiments.fingerprint import seal
+from sftkd_core.experiments.objectives import OBJECTIVES
 from sftkd_core.system import InputError, pick_device
 
 HEARTS = ("cardiac", "heart", "acdc")
@@ -312,13 +313,24 @@ _KNOWN: dict[tuple[str, str], dict[str, torch.Tensor]] = {}  # of this process, 
 def _weights(experiment: Experiment, device: str) -> dict[str, torch.Tensor]:
     """Those of the network that reconstructs: a page asks for the same tables many times."""
     entry = store.find(experiment.name, experiment.code)
-    known = (experiment.name, "" if entry is None else entry[1]["sha256"])
-    if entry is None or known not in _KNOWN:
-        weights = experiments.run(experiment, device).model.state_dict()
-        if entry is None:
-            return weights
-        _KNOWN[known] = weights
+    if entry is None or entry[1]["code"] != experiment.code:
+        return experiments.run(experiment, device).model.state_dict()
+    known = (experiment.name, entry[1]["sha256"])
+    if known not in _KNOWN:
+        _KNOWN[known] = _of_the_part(experiment, entry[0])
     return _KNOWN[known]
+
+
+def _of_the_part(experiment: Experiment, stored: dict[str, torch.Tensor]) -> dict:
+    """What ``Result.model.state_dict()`` holds, without the network: some are built slowly."""
+    part = OBJECTIVES[experiment.objective].part
+    found = {name: stored[f"{part}.{name}" if part else name] for name in _names(experiment.model)}
+    return {name: v.float() if v.is_floating_point() else v for name, v in found.items()}
+
+
+@cache
+def _names(model: str) -> tuple[str, ...]:
+    return tuple(models.build(model, 0).state_dict())
 
 
 def numbers(value: str | float) -> list[int | float]:
