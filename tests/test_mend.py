@@ -102,3 +102,23 @@ def test_code_stays_letter_by_letter_and_twice_is_once(mended, page):
     before = page.read_text()
     mend.mend(page.parents[1])
     assert page.read_text().split() == before.split()
+
+
+def test_a_heavy_figure_gets_lighter_and_looks_the_same(tmp_path):
+    """Noise in grey, under a transparent margin: what no lossless code can shrink."""
+    grey = np.random.default_rng(0).normal(128, 25, (500, 500)).clip(0, 255).astype(np.uint8)
+    noisy = np.stack([*3 * [grey], np.full_like(grey, 255)], axis=-1)
+    noisy[:20, :, 3] = 0
+    folder = tmp_path / "_images"
+    folder.mkdir()
+    Image.fromarray(noisy).save(folder / "noisy.png")
+    Image.fromarray(noisy).save(tmp_path / "lossless.webp", lossless=True)
+    page = BeautifulSoup('<img src="_images/noisy.png">', "html.parser")
+    mend.webp(page, tmp_path)
+    light = folder / "noisy.webp"
+    lossless = (tmp_path / "lossless.webp").stat().st_size
+    assert lossless > max(mend.HEAVY, 1.5 * light.stat().st_size)
+    shown = np.asarray(Image.open(light))
+    assert (shown[..., 3] == noisy[..., 3]).all()
+    moved = shown[20:, :, :3].astype(float) - noisy[20:, :, :3]
+    assert abs(moved).mean() < 4  # of 255

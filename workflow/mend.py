@@ -19,6 +19,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 from PIL import Image
 
+HEAVY = 120_000  # bytes of a figure, of 600,000 that a page may have
 DATA = re.compile(r"data:image/(\w+);base64,(.*)", re.S)
 
 
@@ -95,6 +96,8 @@ def _file(frame: str, folder: Path, root: str) -> str:
 def webp(page: BeautifulSoup, folder: Path) -> None:
     """Figures are WebP without loss: the same pixels in half the bytes.
 
+    Rows of noisy pictures hardly shrink that way: above ``HEAVY`` bytes they lose what nobody sees.
+
     folder  of the page, from which its figures are named
     """
     for figure in page.select('img[src$=".png"], a[href$=".png"]'):  # shown, and enlarged
@@ -104,7 +107,10 @@ def webp(page: BeautifulSoup, folder: Path) -> None:
         if "_images" not in drawn.parts or not (drawn.exists() or light.exists()):
             continue
         if not light.exists():
-            Image.open(drawn).save(light, lossless=True)
+            picture = Image.open(drawn)
+            picture.save(light, lossless=True)
+            if light.stat().st_size > HEAVY:
+                picture.save(light, quality=92)
             drawn.unlink()
         figure[name] = figure[name].removesuffix(".png") + ".webp"
 
