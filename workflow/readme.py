@@ -92,7 +92,7 @@ def evaluate(settings: list[Setting]) -> dict[tuple[str, int, int], pd.DataFrame
         parts = []
         for setting in (Setting(s.profile, s.data, rate, s.seed, s.device) for s in settings):
             experiment = setting.experiment(name).lengthened(factor)
-            if not experiments.exists(experiment):
+            if not setting.has(experiment):
                 epochs = experiment.schedule.epochs
                 missing.append(f"{name} ({rate}x, seed {setting.seed}, {epochs} epochs)")
                 continue

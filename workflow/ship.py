@@ -1,12 +1,13 @@
 """Put finished trainings of profile "study" beside the shipped results, in half the bytes.
 
-    python workflow/ship.py HOME [STAGE ...] [--halve NAME ...]
+    python workflow/ship.py HOME [STAGE ...] [--halve NAME ...] [--strip]
 
 HOME is the SFTKD_HOME of the trainings. An entry is shipped if it is finished, of a clean commit,
 and no result of today stands in its place; its weights are stored as float16, but for as many
 stages as it takes to keep PSNR within 1e-3 dB of the float32 network over the test subjects;
 tensors that did not learn stay the seed's to the last bit. ``--halve`` does this to entries that
-are shipped already. Evaluations follow: ``workflow/evaluations.py``.
+are shipped already. Evaluations follow: ``workflow/evaluations.py``. Then ``--strip`` takes away the
+weights that no page reconstructs with; their records and tables stay, and are compared.
 """
 
 import argparse
@@ -22,7 +23,10 @@ from evaluations import setting_of
 from safetensors.torch import load, save
 
 from sftkd_core import experiments, system
-from sftkd_core.experiments import Experiment, objectives
+from sftkd_core.book.plan import TEACHERS
+from sftkd_core.book.protocol import TUNING
+from sftkd_core.book.setting import NOISE_FREE
+from sftkd_core.experiments import Experiment, objectives, store
 from sftkd_core.experiments.objectives import OBJECTIVES, part_of
 from sftkd_core.experiments.running import with_earlier
 
@@ -124,13 +128,48 @@ def halve(place: Path) -> str:
     return json.loads((place / "result.json").read_text())["stored"]
 
 
+def reconstructs(experiment: Experiment) -> bool:
+    """Whether a page may take the network itself.
+
+    Of the joint networks those of seed 0, with which the pages run, and of further seeds those that
+    a chapter run again would want first. None of the search for shares, which has validation only.
+    """
+    seed = experiment.seed % TEACHERS
+    usual = (
+        experiment.data.name not in NOISE_FREE.values()
+        and experiment.sampling.acceleration == 4
+        and not experiment.released
+    )
+    return seed != TUNING and (experiment.objective != "sft" or seed == 0 or usual)
+
+
+def strip(place: Path) -> str:
+    """Leave an entry's record with a digest of its network, where no page takes the network."""
+    record = json.loads((place / "result.json").read_text())
+    experiment = Experiment.from_record(record["provenance"]["experiment"])
+    if reconstructs(experiment) or not (place / "weights.safetensors").exists():
+        return ""
+    setting = setting_of(experiment)
+    given, words = setting.deciding(experiment, experiment.sampling)
+    if store.table(store.table_name(given, words)) is None:
+        return "has no table of metrics: python workflow/evaluations.py"
+    record |= {"network": given["network"], "stored": "record alone"}
+    system.write_bytes(place / "result.json", compact(record))
+    (place / "weights.safetensors").unlink()
+    return "record alone"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path)
     parser.add_argument("stages", nargs="*", default=[])
     parser.add_argument("--halve", nargs="*", default=[], metavar="NAME")
+    parser.add_argument("--strip", action="store_true")
     options = parser.parse_args()
     os.environ["SFTKD_SHIPPED"] = "yes"
+    for path in sorted((ROOT / "results").glob("*/result.json")) if options.strip else []:
+        if said := strip(path.parent):
+            print(f"{path.parent.name}: {said}", flush=True)
     for name in options.halve:
         print(f"{name}: {halve(ROOT / 'results' / name)}", flush=True)
     wanted = [e for stage in options.stages for e in study.wanted(stage)]

@@ -138,9 +138,11 @@ def main() -> None:
     if options.tuned:
         return print(tuning_table())
     for stage in options.stages:
-        every = with_earlier(wanted(stage))
-        todo = [e for e in every if not experiments.exists(e)]
-        print(f"{stage}: {len(every) - len(todo)} of {len(every)} are there", flush=True)
+        every = wanted(stage)
+        # of some the record is enough, unless they are to be built on
+        lacking = [e for e in every if experiments.history(e) is None]
+        todo = [e for e in with_earlier(lacking) if not experiments.exists(e)]
+        print(f"{stage}: {len(lacking)} of {len(every)} are missing", flush=True)
         if not options.list:
             run(todo, options.workers)
 

@@ -1,9 +1,9 @@
-"""Sphinx extension: pages are read and written by several processes, sphinx-build -j.
+"""Sphinx extension: pages are read and written by several processes (-j).
 
-Three extensions that come with jupyter-book do not say whether that is safe, and one
-silent extension is enough for Sphinx to read all pages in one process. These keep
-nothing of a page: they copy files at the end, add nodes, or number the table of
-contents when all pages are there.
+Three extensions that come with jupyter-book do not say whether that is safe, and
+one silent extension is enough for Sphinx to read all pages in one process. These
+keep nothing of a page: they copy files at the end, add nodes, or number the table
+of contents when all pages are there.
 """
 
 SILENT = (

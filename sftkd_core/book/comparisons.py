@@ -7,7 +7,7 @@ from math import isfinite
 
 import pandas as pd
 
-from sftkd_core import experiments, metrics
+from sftkd_core import metrics
 from sftkd_core.book import paper, report
 from sftkd_core.book.plan import ALIASES
 from sftkd_core.book.setting import Setting
@@ -178,7 +178,7 @@ def beside(
 
 
 def _has(setting: Setting, name: str | Experiment) -> bool:
-    return name == "zero-filled" or experiments.exists(setting.experiment(name))
+    return name == "zero-filled" or setting.has(name)
 
 
 def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str | Experiment]:

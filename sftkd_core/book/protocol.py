@@ -188,12 +188,10 @@ def tuning(method: str) -> dict[float, float | None]:
     are not looked at. Raises ``InputError`` for a method that there is not.
     """
     at = Setting("study", DATA, 4, TUNING)
-    found = {
-        share: experiments.find(replace(at.distil(method), share=share), "cpu") for share in TRIED
-    }
+    found = {share: experiments.history(replace(at.distil(method), share=share)) for share in TRIED}
     return {
-        share: None if result is None else float(result.history["validation_psnr"].max())
-        for share, result in found.items()
+        share: None if rows is None else float(rows["validation_psnr"].max())
+        for share, rows in found.items()
     }
 
 

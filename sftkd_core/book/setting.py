@@ -277,25 +277,37 @@ class Setting:
             images = self.reconstruct(name, self.measured(sampling))
             return metrics.table(images, self.test_set.images, self.test_set.subjects)
 
+        if name != "zero-filled" and not self.has(name, sampling):
+            experiments.run(self.experiment(name), self.device)  # nothing is known of it
         given, words = self.deciding(name, sampling)
         table = store.remembered(given, compute, words)
         report.network(self, name if isinstance(name, str) else name.name, table)
         return table
 
+    def has(self, name: str | Experiment, sampling: Sampling | None = None) -> bool:
+        """Whether ``evaluate`` trains nothing: a network is there, or what was measured on it."""
+        experiment = self.experiment(name)
+        if experiments.exists(experiment):
+            return True
+        if store.told(experiment.name, experiment.code) is None:
+            return False
+        given, words = self.deciding(experiment, sampling or experiment.sampling)
+        return store.table(store.table_name(given, words)) is not None
+
     def deciding(
         self, name: str | Experiment, sampling: Sampling
-    ) -> tuple[dict[str, torch.Tensor], str]:
+    ) -> tuple[dict[str, torch.Tensor | str], str]:
         """What decides a table of ``evaluate``: tensors, and words for code and data.
 
         Phantoms are told by what they are made from: their last bits differ between processors.
         """
-        given: dict[str, torch.Tensor] = {}
+        given: dict[str, torch.Tensor | str] = {}
         structure, about = "", [changed(sampling)]
         # a table of functions is not followed by a seal
         roots = [metrics.table, *metrics.METRICS.values(), experiments.reconstruct, Sampling]
         if name != "zero-filled":
             experiment = self.experiment(name)
-            given.update(_weights(experiment, self.device))
+            given["network"] = _digest(experiment, self.device)
             roots += models.definitions(experiment.model)
             structure = models.structure(experiment.model)
         if self.dataset.synthetic and not self.is_volume:
@@ -307,17 +319,19 @@ class Setting:
         return given, json.dumps([seal(tuple(roots), (structure,)), *about], sort_keys=True)
 
 
-_KNOWN: dict[tuple[str, str], dict[str, torch.Tensor]] = {}  # of this process, by name and checksum
+_KNOWN: dict[tuple[str, str], str] = {}  # of this process, by name and checksum
 
 
-def _weights(experiment: Experiment, device: str) -> dict[str, torch.Tensor]:
-    """Those of the network that reconstructs: a page asks for the same tables many times."""
+def _digest(experiment: Experiment, device: str) -> str:
+    """Of the network that reconstructs: a page asks for the same tables many times."""
     entry = store.find(experiment.name, experiment.code)
+    if entry is None and (alone := store.told(experiment.name, experiment.code)) is not None:
+        return alone["network"]
     if entry is None or entry[1]["code"] != experiment.code:
-        return experiments.run(experiment, device).model.state_dict()
+        return store.digest(experiments.run(experiment, device).model.state_dict())
     known = (experiment.name, entry[1]["sha256"])
     if known not in _KNOWN:
-        _KNOWN[known] = _of_the_part(experiment, entry[0])
+        _KNOWN[known] = store.digest(_of_the_part(experiment, entry[0]))
     return _KNOWN[known]
 
 

@@ -26,6 +26,7 @@ from sftkd_core.experiments.running import (
     cost,
     exists,
     find,
+    history,
     missing,
     run,
     run_all,
@@ -35,6 +36,6 @@ from sftkd_core.experiments.training import Schedule, fit, reconstruct
 
 __all__ = [
     "OBJECTIVES", "Examples", "Experiment", "Result", "Sampling", "Schedule", "cost", "exists",
-    "find", "fit", "gradient_norms", "missing", "reconstruct", "run", "run_all", "starting_weight",
-    "with_earlier",
+    "find", "fit", "gradient_norms", "history", "missing", "reconstruct", "run", "run_all",
+    "starting_weight", "with_earlier",
 ]  # fmt: skip

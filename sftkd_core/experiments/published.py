@@ -39,6 +39,12 @@ def bring_entry(name: str) -> None:
         all(bring(f"{name}/{file}") for file in ENTRY)
 
 
+def bring_record(name: str) -> None:
+    """Have the record of an entry whose weights are not published."""
+    if f"{name}/{ENTRY[0]}" not in index()["files"]:
+        bring(f"{name}/{ENTRY[1]}")
+
+
 def bring(file: str) -> bool:
     """Have a file in ``place()``, such as ``evaluations/0a1b.csv``; whether it is, and whole."""
     wanted = index()["files"].get(file)

@@ -86,6 +86,13 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
     return Result(experiment, network, history, record["provenance"], record["code"])
 
 
+def history(experiment: Experiment) -> pd.DataFrame | None:
+    """A row an epoch of what is remembered, also where the network is not there; else None."""
+    entry = store.find(experiment.name, experiment.code)
+    record = store.told(experiment.name, experiment.code) if entry is None else entry[1]
+    return None if record is None else pd.DataFrame(record["history"])
+
+
 def exists(experiment: Experiment) -> bool:
     """Whether ``find`` has a result: there is one, and a stale one still fits the network."""
     entry = store.find(experiment.name, experiment.code)

@@ -1,7 +1,9 @@
 """Where finished experiments are kept: what you ran, over what the book ships or publishes.
 
 An entry is a folder ``<label>-<key>`` with ``weights.safetensors`` and ``result.json``. The JSON is
-written last and holds the checksum of the weights, so an entry is either whole or not there.
+written last and holds the checksum of the weights, so an entry is either whole or not there. Of
+some networks the book ships the record alone, with a digest of the weights under which the table of
+their metrics is filed: they are compared, and nobody needs them to reconstruct.
 """
 
 import hashlib
@@ -9,12 +11,11 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -54,6 +55,29 @@ def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     return stale
 
 
+def told(name: str, code: str) -> dict | None:
+    """The record of an entry that is shipped without its weights, of today's code; else None."""
+    for place in layers()[1:]:
+        if place == published.place():
+            published.bring_record(name)
+        record = _record_alone(place / name)
+        if record is not None and record["code"] == code:
+            return record
+    return None
+
+
+def _record_alone(place: Path) -> dict | None:
+    """The record in a folder without weights that has their digest."""
+    path = place / "result.json"
+    if not path.exists() or (place / "weights.safetensors").exists():
+        return None
+    try:
+        record = json.loads(path.read_bytes())
+        return record if {"network", "code", "history"} <= set(record) else None
+    except (OSError, ValueError, RecursionError, TypeError):
+        return None
+
+
 def is_there(name: str) -> bool:
     """Whether your own store holds an entry, whatever code made it."""
     return (folder(name) / "result.json").exists()
@@ -80,7 +104,7 @@ def layers() -> list[Path]:
 def read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
     """Weights and record in a folder; None where there is no entry, or a damaged one."""
     record_path = place / "result.json"
-    if not record_path.exists():
+    if not record_path.exists() or (shipped and _record_alone(place) is not None):
         return None
     text = None
     try:
@@ -113,23 +137,20 @@ def _warn_stale(name: str) -> None:
 
 
 def remembered(
-    given: dict[str, torch.Tensor], compute: Callable[[], pd.DataFrame], also: str = ""
+    given: Mapping[str, Tensor | str], compute: Callable[[], pd.DataFrame], also: str = ""
 ) -> pd.DataFrame:
     """``compute()``, or what it returned before for these very tensors and words.
 
     Tables lie in your store, and under shipped results where they come with the book.
 
-    given  what decides the table: weights, and images that are not computed from a seed
+    given  what decides the table: the weights' digest, and images that are not computed from a seed
     also   what else does: seals of the code, and which data
     """
     name = table_name(given, also)
+    known = table(name)
+    if known is not None:
+        return known
     path = system.home() / EVALUATIONS / name
-    for place in (path, *(shipped / EVALUATIONS / name for shipped in layers()[1:])):
-        if place.parents[1] == published.place():
-            published.bring(f"{EVALUATIONS}/{name}")
-        known = _known_table(place)
-        if known is not None:
-            return known
     with system.lock(path):
         known = _known_table(path)  # another process may have computed it meanwhile
         if known is not None:
@@ -139,13 +160,33 @@ def remembered(
     return _table(path.read_bytes())
 
 
-def table_name(given: dict[str, torch.Tensor], also: str) -> str:
+def table(name: str) -> pd.DataFrame | None:
+    """A table that was remembered, from your store or else from the shipped results."""
+    path = system.home() / EVALUATIONS / name
+    for place in (path, *(shipped / EVALUATIONS / name for shipped in layers()[1:])):
+        if place.parents[1] == published.place():
+            published.bring(f"{EVALUATIONS}/{name}")
+        known = _known_table(place)
+        if known is not None:
+            return known
+    return None
+
+
+def table_name(given: Mapping[str, Tensor | str], also: str) -> str:
     """The file of a table: a hash of all that decides it, see ``remembered``."""
-    digest = hashlib.sha256(also.encode())
+    return f"{digest(given, also)[:24]}.csv"
+
+
+def digest(given: Mapping[str, Tensor | str], also: str = "") -> str:
+    """SHA-256 of words and of named tensors, or words, in their order."""
+    found = hashlib.sha256(also.encode())
     for name, value in given.items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return f"{digest.hexdigest()[:24]}.csv"
+        found.update(name.encode())
+        if isinstance(value, str):
+            found.update(value.encode())
+        else:
+            found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _seven_digits(value: float) -> str:
