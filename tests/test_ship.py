@@ -9,7 +9,7 @@ from chapters import ROOT
 
 from sftkd_core import experiments
 from sftkd_core.book import Setting, setting
-from sftkd_core.experiments import Experiment, objectives
+from sftkd_core.experiments import Experiment, objectives, store
 
 sys.path.insert(0, str(ROOT / "workflow"))
 
@@ -24,7 +24,7 @@ def first_of_each_kind():
     found = {}
     for record in RECORDS:
         made = json.loads(record.read_text())["provenance"]["experiment"]
-        if made["objective"] != "paraphrase":
+        if made["objective"] != "paraphrase" and (record.parent / "weights.safetensors").exists():
             found.setdefault(made["objective"], made)
     return [pytest.param(Experiment.from_record(made), id=kind) for kind, made in found.items()]
 
@@ -33,11 +33,8 @@ def first_of_each_kind():
 def test_a_table_is_filed_under_the_weights_of_the_network(experiment, monkeypatch):
     """They are read from the file, without building the network: each as it would have it."""
     monkeypatch.setenv("SFTKD_SHIPPED", "yes")
-    ours = setting._weights(experiment, "cpu")
-    theirs = experiments.find(experiment, "cpu").model.state_dict()
-    assert list(ours) == list(theirs)
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=0, atol=0)
+    network = experiments.find(experiment, "cpu").model
+    assert setting._digest(experiment, "cpu") == store.digest(network.state_dict())
 
 
 def stage_of(name):

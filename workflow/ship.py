@@ -6,8 +6,8 @@ HOME is the SFTKD_HOME of the trainings. An entry is shipped if it is finished, 
 and no result of today stands in its place; its weights are stored as float16, but for as many
 stages as it takes to keep PSNR within 1e-3 dB of the float32 network over the test subjects;
 tensors that did not learn stay the seed's to the last bit. ``--halve`` does this to entries that
-are shipped already. Evaluations follow: ``workflow/evaluations.py``. Then ``--strip`` takes away the
-weights that no page reconstructs with; their records and tables stay, and are compared.
+are shipped already. Evaluations follow: ``workflow/evaluations.py``. Then ``--strip`` takes away
+the weights that no page reconstructs with; their records and tables stay, and are compared.
 """
 
 import argparse
