@@ -22,6 +22,8 @@ ENVS = _build/env
 # tests of the library alone: no chapter, no site, and no digits of our own versions (golden)
 LIBRARY = architectures batch coils consistency data distillation head masks metrics models \
 	objectives sampling sft_loss shapes significance storage tasks training transfer
+# yes: make test runs although these very files have passed
+AGAIN ?= no
 # which runs `make rerun` wants, see the file
 MATRIX ?= workflow/rerun.yaml
 
@@ -63,9 +65,12 @@ rerun: $(VENV)/ready ## chapters x data x acceleration x seed of MATRIX=workflow
 	@snakemake -s workflow/rerun.smk $(HOW) --quiet host progress --config profile=$(PROFILE) matrix=$(MATRIX) $(CONFIG)
 
 test: PROFILE = smoke
-test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke
-	@$(SNAKEMAKE) --quiet host progress -- chapters
-	@python -m pytest -n $(CORES) --dist worksteal -q $(ARGS)
+test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke; nothing where nothing has changed
+	@if [[ -z '$(ARGS)' && '$(AGAIN)' != yes ]] && python workflow/tested.py; then exit 0; fi; \
+		key=$$(python workflow/tested.py --key); \
+		$(SNAKEMAKE) --quiet host progress -- chapters; \
+		python -m pytest -n $(CORES) --dist worksteal -q $(ARGS); \
+		[[ -n '$(ARGS)' ]] || python workflow/tested.py --passed "$$key"
 
 test-cluster: $(VENV)/ready ## a matrix on two SLURM nodes of this machine, one killed; root, on Debian
 	@bash tests/cluster/run.sh
