@@ -114,7 +114,9 @@ def test_a_heavy_figure_gets_lighter_and_looks_the_same(tmp_path):
     Image.fromarray(noisy).save(folder / "noisy.png")
     Image.fromarray(noisy).save(tmp_path / "lossless.webp", lossless=True)
     page = BeautifulSoup('<img src="_images/noisy.png">', "html.parser")
+    mend.lighter(folder / "noisy.png")
     mend.webp(page, tmp_path)
+    assert page.img["src"] == "_images/noisy.webp"
     light = folder / "noisy.webp"
     lossless = (tmp_path / "lossless.webp").stat().st_size
     assert lossless > max(mend.HEAVY, 1.5 * light.stat().st_size)

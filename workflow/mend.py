@@ -14,6 +14,8 @@ import json
 import os
 import re
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -94,38 +96,47 @@ def _file(frame: str, folder: Path, root: str) -> str:
 
 
 def webp(page: BeautifulSoup, folder: Path) -> None:
-    """Figures are WebP without loss: the same pixels in half the bytes.
-
-    Rows of noisy pictures hardly shrink that way: above ``HEAVY`` bytes they lose what nobody sees.
+    """Figures that have been made lighter are the ones shown.
 
     folder  of the page, from which its figures are named
     """
     for figure in page.select('img[src$=".png"], a[href$=".png"]'):  # shown, and enlarged
         name = "src" if figure.name == "img" else "href"
-        drawn = folder / figure[name]
-        light = drawn.with_suffix(".webp")
-        if "_images" not in drawn.parts or not (drawn.exists() or light.exists()):
-            continue
-        if not light.exists():
-            picture = Image.open(drawn)
-            picture.save(light, lossless=True)
-            if light.stat().st_size > HEAVY:
-                picture.save(light, quality=92)
-            drawn.unlink()
-        figure[name] = figure[name].removesuffix(".png") + ".webp"
+        light = (folder / figure[name]).with_suffix(".webp")
+        if "_images" in light.parts and light.exists():
+            figure[name] = figure[name].removesuffix(".png") + ".webp"
+
+
+def lighter(drawn: Path) -> None:
+    """A figure becomes WebP without loss: the same pixels in half the bytes.
+
+    Rows of noisy pictures hardly shrink that way: above ``HEAVY`` bytes they lose what nobody sees.
+    """
+    light = drawn.with_suffix(".webp")
+    picture = Image.open(drawn)
+    picture.save(light, lossless=True)
+    if light.stat().st_size > HEAVY:
+        picture.save(light, quality=92)
+    drawn.unlink()
+
+
+def mend_page(path: Path, site: Path) -> None:
+    """Mend one page of a site whose figures are light already."""
+    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    for part in (names, landmarks, heads, tables, lists, icons):
+        part(page)
+    root = os.path.relpath(site, path.parent) + "/"
+    pictures(page, site / "_images", root.removeprefix("./"))
+    webp(page, path.parent)
+    path.write_text(str(page), encoding="utf-8")
 
 
 def mend(site: Path) -> int:
-    """Mend all pages of a site; returns how many there are."""
+    """Mend all pages of a site, a process a core; returns how many there are."""
     pages = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
-    for path in pages:
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for part in (names, landmarks, heads, tables, lists, icons):
-            part(page)
-        root = os.path.relpath(site, path.parent) + "/"
-        pictures(page, site / "_images", root.removeprefix("./"))
-        webp(page, path.parent)
-        path.write_text(str(page), encoding="utf-8")
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(lighter, sorted(site.glob("_images/*.png"))))
+        list(pool.map(mend_page, pages, repeat(site)))
     return len(pages)
 
 
