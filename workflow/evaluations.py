@@ -1,14 +1,11 @@
 """Evaluate every shipped network on its test set, and ship the tables beside the weights.
 
-    python workflow/evaluations.py [--also HOME]
+    python workflow/evaluations.py
 
 A table is filed under a hash of weights, which data, and the code of phantoms and metrics. Those
 that are there and still right are not computed again; remove the folder first to drop all others.
-Pages evaluate some networks on other measurements too: ``--also`` ships what they left in the
-SFTKD_HOME of a run of the book, such as _build/home.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -79,17 +76,13 @@ def evaluate(one: tuple[Setting, Experiment]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--also", type=Path, metavar="HOME")
-    also = parser.parse_args().also
     with tempfile.TemporaryDirectory() as home:
         os.environ["SFTKD_HOME"] = home
         wanted = shipped(alone=False)
         with multiprocessing.Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
             for number, _ in enumerate(pool.imap_unordered(evaluate, wanted), 1):
                 print(f"{number} of {len(wanted)}", end="\r", flush=True)
-        places = [Path(home), *filter(None, [also])]
-        computed = [path for p in places for path in (p / store.EVALUATIONS).glob("*.csv")]
+        computed = list((Path(home) / store.EVALUATIONS).glob("*.csv"))
         SHIPPED.mkdir(exist_ok=True)
         for path in computed:
             shutil.copy(path, SHIPPED)
