@@ -66,11 +66,11 @@ rerun: $(VENV)/ready ## chapters x data x acceleration x seed of MATRIX=workflow
 
 test: PROFILE = smoke
 test: $(VENV)/ready ## every test; the chapters run at PROFILE=smoke; nothing where nothing has changed
-	@$(if $(ARGS)$(filter yes,$(AGAIN)),,python workflow/tested.py && exit 0;) \
+	@$(if $(ARGS)$(CONFIG)$(filter yes,$(AGAIN)),,python workflow/tested.py && exit 0;) \
 		key=$$(python workflow/tested.py --key); \
 		$(SNAKEMAKE) --quiet host progress -- chapters; \
 		python -m pytest -n $(CORES) --dist worksteal -q $(ARGS); \
-		$(if $(ARGS),,python workflow/tested.py --passed "$$key")
+		$(if $(ARGS)$(CONFIG),,python workflow/tested.py --passed "$$key")
 
 test-cluster: $(VENV)/ready ## a matrix on two SLURM nodes of this machine, one killed; root, on Debian
 	@bash tests/cluster/run.sh

@@ -81,7 +81,7 @@ def test_shipped_evaluations_are_what_the_networks_give(monkeypatch):
         return reconstruct(setting, name, *more)
 
     monkeypatch.setattr(Setting, "reconstruct", spy)
-    every = evaluations.shipped(alone=False)
+    every = evaluations.shipped(records_alone=False)
     wanted = len(every) // (10 if os.environ.get("SFTKD_TESTS") == "all" else 40)
     for setting, experiment in a_few_of_each(every, wanted):
         known = setting.evaluate(experiment)
@@ -93,7 +93,7 @@ def test_a_shipped_table_is_found_whatever_the_processor_makes_of_phantoms(monke
     """Their last bits differ from one to another: nothing of them may be in a table's name."""
     monkeypatch.setenv("SFTKD_SHIPPED", "yes")
     monkeypatch.setattr(Dataset, "load", None)  # neither made nor looked at
-    for setting, experiment in evaluations.shipped(alone=False)[::40]:
+    for setting, experiment in evaluations.shipped(records_alone=False)[::40]:
         for name in ("zero-filled", experiment):
             assert not setting.evaluate(name, experiment.sampling).empty
 

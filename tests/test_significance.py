@@ -263,7 +263,7 @@ ELSEWHERE = Setting("smoke", acceleration=3, device="cpu")  # where the paper ha
 def trained(monkeypatch):
     """Tables of made-up values; ``trained[seed, name] = level`` makes one."""
     levels = {}
-    monkeypatch.setattr(comparisons, "_has", lambda setting, name: (setting.seed, name) in levels)
+    monkeypatch.setattr(Setting, "has", lambda setting, name: (setting.seed, name) in levels)
 
     def evaluate(self, name):
         return table([self.seed], levels[self.seed, name]).drop(columns="seed")
@@ -322,7 +322,7 @@ def test_a_pair_of_longer_trainings_is_another_pair(monkeypatch):
         shift = level.get((name, experiment.schedule.epochs), 0.0)
         return table([self.seed], shift).drop(columns="seed")
 
-    monkeypatch.setattr(comparisons, "_has", lambda setting, name: setting.seed < 2)
+    monkeypatch.setattr(Setting, "has", lambda setting, name: setting.seed < 2)
     monkeypatch.setattr(Setting, "evaluate", evaluate)
     short = comparisons.over_seeds(quick, "kd", "student")
     long = comparisons.over_seeds(quick, "kd", "student", factor=3)

@@ -36,14 +36,14 @@ def setting_of(experiment: Experiment) -> Setting:
     return Setting(profile, data, experiment.sampling.acceleration, seed)
 
 
-def shipped(alone: bool = True) -> list[tuple[Setting, Experiment]]:
+def shipped(records_alone: bool = True) -> list[tuple[Setting, Experiment]]:
     """The shipped networks that reconstruct, each with the setting of its test set.
 
-    alone  with those whose record is shipped alone, which cannot be evaluated again
+    records_alone  with those whose record is shipped alone: they cannot be evaluated again
     """
     found = []
     for path in sorted((ROOT / "results").glob("*/result.json")):
-        if not alone and not (path.parent / "weights.safetensors").exists():
+        if not records_alone and not (path.parent / "weights.safetensors").exists():
             continue
         experiment = Experiment.from_record(
             json.loads(path.read_text())["provenance"]["experiment"]
@@ -78,7 +78,7 @@ def evaluate(one: tuple[Setting, Experiment]) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["SFTKD_HOME"] = home
-        wanted = shipped(alone=False)
+        wanted = shipped(records_alone=False)
         with multiprocessing.Pool(os.cpu_count(), torch.set_num_threads, (1,)) as pool:
             for number, _ in enumerate(pool.imap_unordered(evaluate, wanted), 1):
                 print(f"{number} of {len(wanted)}", end="\r", flush=True)

@@ -38,7 +38,8 @@ def key(root: Path = ROOT) -> str | None:
         if path.is_file():
             found.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     packages = sorted(f"{d.metadata['Name']} {d.version}" for d in distributions())
-    about = [packages, sys.version, os.environ.get("SFTKD_TESTS"), (root / "../shared").exists()]
+    settings = sorted(item for item in os.environ.items() if item[0].startswith("SFTKD_"))
+    about = [packages, sys.version, settings, (root / "../shared").exists()]
     found.update(json.dumps(about).encode())
     return found.hexdigest()
 

@@ -61,7 +61,7 @@ def gain(a: pd.DataFrame, b: pd.DataFrame, metric: str = "psnr") -> pd.DataFrame
 
 def status(settings: Sequence[Setting], names: Sequence[str], factor: int = 1) -> pd.DataFrame:
     """Which cells are there: one row an experiment, one column a setting, True where trained."""
-    there = {label(s): [_has(s, n) for n in _lengthened(s, names, factor)] for s in settings}
+    there = {label(s): [s.has(n) for n in _lengthened(s, names, factor)] for s in settings}
     return pd.DataFrame(there, index=list(names))
 
 
@@ -93,7 +93,7 @@ def evaluate(settings: Sequence[Setting], names: Sequence[str], factor: int = 1)
         )
         for setting in settings
         for name, one in zip(names, _lengthened(setting, names, factor), strict=True)
-        if _has(setting, one)
+        if setting.has(one)
     ]
     if not tables:
         return pd.DataFrame(columns=list(TYPES)).astype(TYPES)
@@ -175,10 +175,6 @@ def beside(
         if seeds is not None and isfinite(seeds.low):
             rows[f"{a} − {b}, {len(seeds.by_seed)} seeds"] = seeds
     return rows
-
-
-def _has(setting: Setting, name: str | Experiment) -> bool:
-    return name == "zero-filled" or setting.has(name)
 
 
 def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str | Experiment]:

@@ -277,7 +277,7 @@ class Setting:
             images = self.reconstruct(name, self.measured(sampling))
             return metrics.table(images, self.test_set.images, self.test_set.subjects)
 
-        if name != "zero-filled" and not self.has(name, sampling):
+        if not self.has(name, sampling):
             experiments.run(self.experiment(name), self.device)  # nothing is known of it
         given, words = self.deciding(name, sampling)
         table = store.remembered(given, compute, words)
@@ -286,10 +286,12 @@ class Setting:
 
     def has(self, name: str | Experiment, sampling: Sampling | None = None) -> bool:
         """Whether ``evaluate`` trains nothing: a network is there, or what was measured on it."""
+        if name == "zero-filled":
+            return True
         experiment = self.experiment(name)
         if experiments.exists(experiment):
             return True
-        if store.told(experiment.name, experiment.code) is None:
+        if store.record_alone(experiment.name, experiment.code) is None:
             return False
         given, words = self.deciding(experiment, sampling or experiment.sampling)
         return store.table(store.table_name(given, words)) is not None
@@ -325,7 +327,10 @@ _KNOWN: dict[tuple[str, str], str] = {}  # of this process, by name and checksum
 def _digest(experiment: Experiment, device: str) -> str:
     """Of the network that reconstructs: a page asks for the same tables many times."""
     entry = store.find(experiment.name, experiment.code)
-    if entry is None and (alone := store.told(experiment.name, experiment.code)) is not None:
+    if (
+        entry is None
+        and (alone := store.record_alone(experiment.name, experiment.code)) is not None
+    ):
         return alone["network"]
     if entry is None or entry[1]["code"] != experiment.code:
         return store.digest(experiments.run(experiment, device).model.state_dict())

@@ -89,7 +89,7 @@ def find(experiment: Experiment, device: str = "auto") -> Result | None:
 def history(experiment: Experiment) -> pd.DataFrame | None:
     """A row an epoch of what is remembered, also where the network is not there; else None."""
     entry = store.find(experiment.name, experiment.code)
-    record = store.told(experiment.name, experiment.code) if entry is None else entry[1]
+    record = store.record_alone(experiment.name, experiment.code) if entry is None else entry[1]
     return None if record is None else pd.DataFrame(record["history"])
 
 

@@ -55,18 +55,18 @@ def find(name: str, code: str) -> tuple[dict[str, Tensor], dict] | None:
     return stale
 
 
-def told(name: str, code: str) -> dict | None:
+def record_alone(name: str, code: str) -> dict | None:
     """The record of an entry that is shipped without its weights, of today's code; else None."""
     for place in layers()[1:]:
         if place == published.place():
             published.bring_record(name)
-        record = _record_alone(place / name)
+        record = _read_alone(place / name)
         if record is not None and record["code"] == code:
             return record
     return None
 
 
-def _record_alone(place: Path) -> dict | None:
+def _read_alone(place: Path) -> dict | None:
     """The record in a folder without weights that has their digest."""
     path = place / "result.json"
     if not path.exists() or (place / "weights.safetensors").exists():
@@ -104,7 +104,7 @@ def layers() -> list[Path]:
 def read(place: Path, shipped: bool) -> tuple[dict[str, Tensor], dict] | None:
     """Weights and record in a folder; None where there is no entry, or a damaged one."""
     record_path = place / "result.json"
-    if not record_path.exists() or (shipped and _record_alone(place) is not None):
+    if not record_path.exists() or (shipped and _read_alone(place) is not None):
         return None
     text = None
     try:
