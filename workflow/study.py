@@ -16,6 +16,7 @@ import pandas as pd
 
 from sftkd_core import experiments
 from sftkd_core.book import Setting
+from sftkd_core.book.plan import COMPRESSED, PLAN, ROLES
 from sftkd_core.book.protocol import DATA, TRIED, TUNING, tuning
 from sftkd_core.book.scarcity import FEW, networks
 from sftkd_core.distillation import METHODS
@@ -31,6 +32,20 @@ SCARCE = (
     *(f"few-{k}{few}" for few in FEW for k in ("", "kd-", "taught-")), "larger", "kd-larger",
 )  # fmt: skip
 TABLE_1 = ("fitnets", "sp", "fsp", "cc")  # the paper's methods besides attention transfer
+# what each chapter of ablations compares, beside the spine
+ABLATIONS = {
+    "initialisation": ("sft-kd-random", "student-twice"),
+    "compression": tuple(
+        f"{role}-{student}" for student in COMPRESSED
+        for role in ("student", "student-long", "sft-teacher", "kd", "sft-kd")
+    ),
+    "another teacher": ("teacher-unet", "sft-teacher-unet", "kd-unet", "sft-kd-unet"),
+    "pre-training": ("sft-teacher-elsewhere", "sft-teacher-pretrained"),
+    "feature domain": (
+        *(f"{role}-residual" for role in ROLES), "student-mse", "student-free-mse",
+    ),
+    "super-resolution": tuple(name for name in PLAN if name.startswith("sr-")),
+}  # fmt: skip
 FIVE, MORE = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 
 
@@ -85,6 +100,7 @@ STAGES = {
     "methods": [Stage("cardiac", tuple(f"{k}-{m}" for m in METHODS if m != "at"
                                        for k in ("kd", "sft-kd")))],
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
+    **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],
     "5x": [Stage("cardiac", SPINE, acceleration=5)],
