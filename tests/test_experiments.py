@@ -593,7 +593,7 @@ def test_the_plan_shares_data_schedule_and_seed():
         if name.startswith("sr-"):
             sampling = replace(sampling, pattern="centre")
         assert e.sampling == sampling
-        if "student-long" not in name:
+        if "student-long" not in name and name != "sft-kd-random-long":
             assert e.schedule == PROFILES["smoke"].schedule
         for earlier in e.earlier:
             assert (earlier.data == e.data) != (name == "sft-teacher-pretrained")
@@ -672,6 +672,8 @@ def test_the_plan_names_fair_controls():
     assert plan["sft-finetuned"].schedule == plan["sft-kd"].schedule
     assert plan["kd"].teacher == plan["teacher"]
     assert plan["sft-kd-random"].initial is None
+    random, long = plan["sft-kd-random"], plan["sft-kd-random-long"]
+    assert long == replace(random, schedule=plan["student-long"].schedule)
     assert setting.experiment("D5C5") == plan["teacher"]
 
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import study
@@ -128,12 +129,21 @@ def halve(place: Path) -> str:
     return json.loads((place / "result.json").read_text())["stored"]
 
 
+@cache
+def compared_alone() -> frozenset[str]:
+    """The keys of what ``study.RECORDS_ALONE`` holds."""
+    return frozenset(e.key for stage in study.RECORDS_ALONE for e in study.wanted(stage))
+
+
 def reconstructs(experiment: Experiment) -> bool:
     """Whether a page may take the network itself.
 
     Of the joint networks those of seed 0, with which the pages run, and of further seeds those that
-    a chapter run again would want first. None of the search for shares, which has validation only.
+    a chapter run again would want first. None of the search for shares, which has validation only,
+    and none of the stages that are compared and no more.
     """
+    if experiment.key in compared_alone():
+        return False
     seed = experiment.seed % TEACHERS
     usual = (
         experiment.data.name not in NOISE_FREE.values()

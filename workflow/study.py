@@ -34,7 +34,7 @@ SCARCE = (
 TABLE_1 = ("fitnets", "sp", "fsp", "cc")  # the paper's methods besides attention transfer
 # what each chapter of ablations compares, beside the spine
 ABLATIONS = {
-    "initialisation": ("sft-kd-random", "student-twice"),
+    "initialisation": ("sft-kd-random", "sft-kd-random-long", "student-twice"),
     "compression": tuple(
         f"{role}-{student}" for student in COMPRESSED
         for role in ("student", "student-long", "sft-teacher", "kd", "sft-kd")
@@ -46,6 +46,10 @@ ABLATIONS = {
     ),
     "super-resolution": tuple(name for name in PLAN if name.startswith("sr-")),
 }  # fmt: skip
+FURTHER = (
+    *(f"{k}-{m}" for m in ("pkt", "ft", "nst") for k in ("kd", "sft-kd")),
+    "sft-kd-output", "sft-kd-stages",
+)  # fmt: skip
 FIVE, MORE = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 
 
@@ -97,14 +101,17 @@ STAGES = {
     "scarcity": [Stage("cardiac", SCARCE)],
     "longer": [Stage("brain", ALONE, epochs=40), Stage("cardiac", ALONE, epochs=20)],
     "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
-    "methods": [Stage("cardiac", tuple(f"{k}-{m}" for m in METHODS if m != "at"
-                                       for k in ("kd", "sft-kd")))],
+    "further methods": [Stage("cardiac", FURTHER)],
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
     **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],
     "5x": [Stage("cardiac", SPINE, acceleration=5)],
 }  # fmt: skip
+
+
+# whose images no page shows: their records and tables are shipped, without weights
+RECORDS_ALONE = (*ABLATIONS, "further methods")
 
 
 def wanted(stage: str) -> list[Experiment]:

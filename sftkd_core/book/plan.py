@@ -98,7 +98,7 @@ class Entry:
     sampling   fields in which its sampling differs from the basis's
     teaches    whether it has the seed of teachers
     elsewhere  whether it learns on the other anatomy
-    factor     times the epochs, with all that it builds on
+    factor     times the epochs of it alone, whatever it builds on
     """
 
     what: str
@@ -118,6 +118,7 @@ class Entry:
             fields["data"] = basis.elsewhere
         if self.objective == "sft":
             fields["apart"] = basis.apart
+        fields["schedule"] = replace(basis.schedule, epochs=self.factor * basis.schedule.epochs)
         fields |= self.fields | basis.share_of(self.fields.get("method"), self.fields)
         for role in {"teacher", "initial"} & set(fields):
             known = fields[role]
@@ -125,7 +126,7 @@ class Entry:
         model = self.model if basis.full else SMALLER.get(self.model, self.model)
         if "student" in fields and not basis.full:
             fields["student"] = SMALLER.get(fields["student"], fields["student"])
-        return Experiment(self.objective, model, **fields).lengthened(self.factor)
+        return Experiment(self.objective, model, **fields)
 
 
 Named = dict[str, Entry]
@@ -202,6 +203,13 @@ def _spine() -> Named:
     return _family("{}", "D5C5", "D3C5") | {
         "sft-kd-random": _by(
             "D3C5 distilled from the SFT teacher, random start", "D3C5", "at", "sft-teacher"
+        ),
+        "sft-kd-random-long": _by(
+            "control: sft-kd-random, its steps those of both phases",
+            "D3C5",
+            "at",
+            "sft-teacher",
+            factor=2,
         ),
         "student-long": _alone("control: D3C5 alone, the steps of both phases", "D3C5", 2),
         "sft-finetuned": _alone("control: D3C5 alone, SFT start", "D3C5", initial="sft-teacher"),
