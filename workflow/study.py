@@ -1,6 +1,6 @@
 """Train what profile "study" shows, in the order of its protocol: several at once, resumable.
 
-    python workflow/study.py [STAGE ...] [--workers 2] [--list | --tuned]
+    python workflow/study.py [STAGE ...] [--seeds 0 1 2] [--workers 2] [--list | --tuned]
 
 Each training takes one thread. Stop it at any moment: what is finished stays, what is not goes on
 from its last epoch. The chapter *The protocol* says what the stages are for.
@@ -16,7 +16,7 @@ import pandas as pd
 
 from sftkd_core import experiments
 from sftkd_core.book import Setting
-from sftkd_core.book.plan import COMPRESSED, PLAN, ROLES
+from sftkd_core.book.plan import COMPRESSED, PLAN, ROLES, TEACHERS
 from sftkd_core.book.protocol import DATA, TRIED, TUNING, tuning
 from sftkd_core.book.scarcity import FEW, networks
 from sftkd_core.distillation import METHODS
@@ -154,6 +154,7 @@ def tuning_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stages", nargs="*", metavar="STAGE", default=list(STAGES))
+    parser.add_argument("--seeds", type=int, nargs="*", help="of a stage, these alone")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--list", action="store_true", help="say what is missing, train nothing")
     parser.add_argument("--tuned", action="store_true", help="print what the shares gave")
@@ -162,6 +163,8 @@ def main() -> None:
         return print(tuning_table())
     for stage in options.stages:
         every = wanted(stage)
+        if options.seeds is not None:
+            every = [e for e in every if e.seed % TEACHERS in options.seeds]
         # of some the record is enough, unless they are to be built on
         lacking = [e for e in every if experiments.history(e) is None]
         todo = [e for e in with_earlier(lacking) if not experiments.exists(e)]

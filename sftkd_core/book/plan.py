@@ -42,7 +42,11 @@ SMALLER = {  # what two processor cores can train
 }  # fmt: skip
 # of the KD gradient at the start where networks are drawn apart (profile "study"): of 0.1, 0.3
 # and 1 the one with the best validation PSNR of a seed for tuning, ``workflow/study.py --tuned``
-SHARES = {"fitnets": 0.1, "cc": 0.1} | dict.fromkeys(("at", "sp", "fsp", "output", "stages"), 0.3)
+SHARES = {
+    **dict.fromkeys(("fitnets", "cc", "ft"), 0.1),
+    **dict.fromkeys(("at", "sp", "fsp", "output", "stages"), 0.3),
+    **dict.fromkeys(("pkt", "nst"), 1.0),
+}
 ROLES = ("teacher", "sft-teacher", "student", "kd", "sft-kd")
 ALIASES = {
     "D5C5": "teacher", "D4C5": "student-D4C5", "D3C5": "student", "D2C5": "student-D2C5",
