@@ -105,6 +105,17 @@ def test_intervals_over_seeds_are_filled_where_they_leave_out_zero():
     assert label.splitlines()[2].startswith("squares: bars over seeds")
 
 
+def test_each_seed_is_a_dot_beside_its_interval():
+    pairs = {
+        "one training": metrics.Comparison(0.2, 0.1, 0.3, **ONE),
+        "seeds": Verdict(0.15, 0.1, 0.3, **MORE),
+    }
+    axis = plots.intervals(pairs, "dB").axes[0]
+    (seeds,) = (line for line in axis.lines if line.get_marker() == ".")
+    assert list(seeds.get_xdata()) == list(MORE["by_seed"])
+    assert all(1 < row < 1.5 for row in seeds.get_ydata())
+
+
 def test_curves_have_a_line_for_each_history():
     history = pd.DataFrame({"epoch": [1, 2, 3], "validation_psnr": [20.0, 25.0, 26.0]})
     axis = plots.curves({"one": history, "two": history + 1}).axes[0]

@@ -304,6 +304,33 @@ def test_findings_put_the_paper_beside_where_it_has_both(trained):
     assert "the paper" not in second
 
 
+def test_the_study_stands_beside_what_quick_gave(monkeypatch):
+    """Of hearts, with several trainings; nothing of pairs that were not run, nor beside smoke."""
+    here, asked = Setting("quick", device="cpu"), []
+
+    def has(setting, name):
+        asked.append((setting.profile, setting.data))
+        return name != "kd-pkt" and setting.seed < 3
+
+    level = {"kd": 0.5, "student": 0.0}
+    monkeypatch.setattr(Setting, "has", has)
+    monkeypatch.setattr(
+        Setting, "evaluate", lambda s, n: table([s.seed], level[n]).drop(columns="seed")
+    )
+    found = comparisons.in_the_study(here, [("kd", "student"), ("kd-pkt", "student")])
+    assert list(found) == ["kd − student"]
+    assert found["kd − student"].seeds == (0, 1, 2)
+    assert set(asked) == {("study", "cardiac")}
+    told = comparisons.listed(found)
+    assert told.startswith("- over 3 trainings, **kd** ")
+    assert told.count("\n") == 0
+    rows = comparisons.beside(here, {("kd", "student"): one_training(0.2, 0.1, 0.3)})
+    assert list(rows) == ["kd − student", "kd − student, 3 seeds", "kd − student, study"]
+    assert comparisons.in_the_study(SMALL, [("kd", "student")]) == {}
+    study = replace(here, profile="study", data="cardiac")
+    assert comparisons.in_the_study(study, [("kd", "student")]) == {}
+
+
 def test_a_verdict_names_its_seeds(trained):
     assert paired(table([4, 2]), table([2, 4, 9], noise=1)).seeds == (2, 4)
     trained |= {(s, n): level for s in (1, 3) for n, level in (("kd", 1.0), ("student", 0.5))}

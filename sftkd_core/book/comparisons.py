@@ -164,7 +164,7 @@ def headroom(setting: Setting) -> str:
 def beside(
     setting: Setting, versus: Mapping[tuple[str, str], metrics.Comparison]
 ) -> dict[str, metrics.Comparison | Verdict]:
-    """Rows for ``plots.intervals``: what one training gave and, where there are several, the seeds.
+    """Rows for ``plots.intervals``: what one training gave; what seeds gave, here and in the study.
 
     versus  names of the plan (a, b) and their paired difference ``a - b`` in PSNR
     """
@@ -174,7 +174,34 @@ def beside(
         seeds = over_seeds(setting, a, b)
         if seeds is not None and isfinite(seeds.low):
             rows[f"{a} − {b}, {len(seeds.by_seed)} seeds"] = seeds
+        rows |= {f"{pair}, study": v for pair, v in in_the_study(setting, [(a, b)]).items()}
     return rows
+
+
+def in_the_study(setting: Setting, pairs: Iterable[tuple[str, str]]) -> dict[str, Verdict]:
+    """``a − b`` -> what the trainings of profile "study" say of it, on hearts, over several seeds.
+
+    Rows for ``plots.intervals``; pairs that have no two trainings there are left out, and all are
+    where the study is not shown (see ``study_of``) or is the setting itself. Nothing is trained.
+    """
+    study = study_of(setting)
+    if study in (None, setting):
+        return {}
+    found = {f"{a} − {b}": over_seeds(study, a, b) for a, b in pairs}
+    return {pair: v for pair, v in found.items() if v is not None and isfinite(v.low)}
+
+
+def listed(found: Mapping[str, Verdict]) -> str:
+    """A Markdown list of what ``in_the_study`` found; that it was not run where it is empty.
+
+    >>> listed({})
+    '*Not run at profile `study`, or not shown beside these data.*'
+    """
+    lines = [
+        f"- over {len(v.by_seed)} trainings, {verdict(*pair.split(' − '), v)}."
+        for pair, v in found.items()
+    ]
+    return "\n".join(lines) or "*Not run at profile `study`, or not shown beside these data.*"
 
 
 def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str | Experiment]:
@@ -185,8 +212,8 @@ def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str
 
 __all__ = [
     "KEYS", "Verdict", "beside", "compare", "complete", "evaluate", "findings", "gain", "headroom",
-    "holm", "interval", "label", "over_seeds", "paired", "questions", "rank_biserial", "status",
-    "study_of", "verdict",
+    "holm", "in_the_study", "interval", "label", "listed", "over_seeds", "paired",
+    "questions", "rank_biserial", "status", "study_of", "verdict",
 ]  # fmt: skip
 
 
@@ -277,9 +304,8 @@ def findings(
 
 def _of_the_study(setting: Setting, a: str, b: str, digits: int | None) -> str:
     """What the trainings of profile "study" say of the same pair, where they are shipped."""
-    study = study_of(setting)
-    found = None if study in (None, setting) else over_seeds(study, a, b)
-    if found is None or not isfinite(found.low):
+    found = in_the_study(setting, [(a, b)]).get(f"{a} − {b}")
+    if found is None:
         return ""
     said = verdict(a, b, found, digits=digits)
     return f"; at profile `study`, on hearts, over {len(found.by_seed)} trainings, {said}"

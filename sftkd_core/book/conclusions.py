@@ -10,6 +10,7 @@ from math import isfinite
 
 from sftkd_core.book import paper
 from sftkd_core.book.comparisons import STUDY_SEEDS, over_seeds
+from sftkd_core.book.plan import RESOLUTION_METHODS
 from sftkd_core.book.power import detectable, needed
 from sftkd_core.book.protocol import (
     DATA,
@@ -120,6 +121,24 @@ CLAIMS = (
         (Part("sft-kd", "sft-kd-residual"),),
     ),
     Claim(
+        "another kind of teacher", "A.0.3, Table 6",
+        "the whole method improves on plain distillation from a DC-UNet as well",
+        (Part("sft-kd-unet", "kd-unet"), Part("kd-unet", "student")),
+    ),
+    Claim(
+        "the smallest student", "A.0.4, Table 8",
+        "D2C5 is too small for plain distillation, and not for the whole method",
+        (
+            Part("sft-kd-D2C5", "kd-D2C5"), Part("sft-kd-D2C5", "student-D2C5"),
+            Part("student-D2C5", "kd-D2C5"), Part("sft-kd-D4C5", "kd-D4C5"),
+        ),
+    ),
+    Claim(
+        "super-resolution", "abstract (ii), Table 9",
+        "the whole method improves on plain distillation of VDSR, in all six methods",
+        tuple(Part(f"sr-sft-kd-{m}", f"sr-kd-{m}") for m in RESOLUTION_METHODS),
+    ),
+    Claim(
         "the best method", "4.3, results of AT", "attention transfer is the best of the five",
         tuple(Part("kd", f"kd-{method}") for method in _METHODS),
     ),
@@ -131,6 +150,11 @@ CLAIMS = (
     Claim(
         "not by its start", "not in the paper: its control",
         "distillation adds to the branches' weights", _everywhere("sft-kd", "sft-finetuned"),
+    ),
+    Claim(
+        "not by its time", "not in the paper: its control",
+        "the branches' start gives more than its time does from a random start, with the teacher",
+        (Part("sft-kd", "sft-kd-random-long"),),
     ),
     Claim(
         "the third term", "3.2, equation 5: our question",

@@ -138,7 +138,8 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
     """Paired differences with their intervals, one row each; the axis says what they are over.
 
     A ``Comparison`` is of one training: a hollow circle, and a bar over its subjects. A ``Verdict``
-    is a square with a bar over seeds, filled where the bar leaves out zero; of one seed, no bar.
+    is a square with a bar over seeds, filled where the bar leaves out zero, and a dot for each
+    seed; of one seed, no bar.
     """
     figure, axis = plt.subplots(figsize=(6.5, 0.42 * len(comparisons) + 1.2))
     for row, found in enumerate(comparisons.values()):
@@ -146,6 +147,9 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
         colour, marker = COLOURS[seeds], MARKERS[seeds]
         if np.isfinite(found.low):
             axis.plot([found.low, found.high], [row, row], color=colour, marker="|")
+        if isinstance(found, Verdict):
+            each = [row + 0.25] * len(found.by_seed)
+            axis.plot(found.by_seed, each, ".", color=colour, alpha=0.6, markersize=5)
         face = colour if isinstance(found, Verdict) and found.clear else "white"
         axis.plot(found.mean, row, marker, color=colour, markerfacecolor=face, markersize=7)
     axis.axvline(0, color="0.5", linewidth=1, marker="")
@@ -153,7 +157,7 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
     axis.set_ylim(len(comparisons) - 0.5, -0.5)
     kinds = {isinstance(found, Verdict) for found in comparisons.values()}
     notes = {False: "circles: bars over the subjects of one training"}
-    notes[True] = "squares: bars over seeds; filled: without zero"
+    notes[True] = "squares: bars over seeds, dots: each seed; filled: without zero"
     axis.set_xlabel("\n".join([label, *(notes[kind] for kind in sorted(kinds))]))
     axis.locator_params(axis="x", nbins=6)  # long small numbers do not overlap
     return figure
