@@ -16,7 +16,7 @@ import pandas as pd
 
 from sftkd_core import experiments
 from sftkd_core.book import Setting
-from sftkd_core.book.plan import COMPRESSED, PLAN, ROLES, TEACHERS
+from sftkd_core.book.plan import CASCADES, COMPRESSED, PLAN, ROLES, TEACHERS
 from sftkd_core.book.protocol import DATA, TRIED, TUNING, tuning
 from sftkd_core.book.scarcity import FEW, networks
 from sftkd_core.distillation import METHODS
@@ -39,6 +39,7 @@ ABLATIONS = {
         f"{role}-{student}" for student in COMPRESSED
         for role in ("student", "student-long", "sft-teacher", "kd", "sft-kd")
     ),
+    "cascades": tuple(f"teacher-C{count}" for count in CASCADES),
     "another teacher": ("teacher-unet", "sft-teacher-unet", "kd-unet", "sft-kd-unet"),
     "pre-training": ("sft-teacher-elsewhere", "sft-teacher-pretrained"),
     "feature domain": (

@@ -1,4 +1,4 @@
-"""What the paper claims in its abstract and its section 4.3, and what our trainings say to it.
+"""What the paper claims (abstract, section 4.3, appendix), and what our trainings say to it.
 
 A claim is answered over trainings of profile ``study``, by the rule of ``protocol`` where it is one
 of its primary questions, else alone and as description; never from one training.
@@ -162,7 +162,8 @@ CLAIMS = (
     ),
     Claim(
         "excess capacity", "abstract",
-        "more cascades give less and less: there is capacity to spare",
+        "more cascades give less and less: three more than five give next to nothing",
+        (Part("teacher-C8", "teacher", same=True),),
     ),
     Claim(
         "finer structures", "4.3, Figure 3",

@@ -17,6 +17,7 @@ METHOD_NAMES = {
     "ft": "FT", "nst": "NST", "output": "the image", "stages": "the images of all stages",
 }  # fmt: skip
 COMPRESSED = ("D4C5", "D2C5")  # students beside D3C5 (Table 8)
+CASCADES = (1, 2, 3, 8)  # of teachers beside D5C5
 RESOLUTION_METHODS = ("at", "fitnets", "cc", "pkt", "ft", "nst")  # Table 9
 # name -> what it says, and the fields that differ from the paper's SFT training
 SFT_VARIANTS: dict[str, tuple[str, dict]] = {
@@ -248,6 +249,14 @@ def _compression() -> Named:
     return named
 
 
+def _cascades() -> Named:
+    """The teacher with other numbers of stages."""
+    return {
+        f"teacher-C{count}": Entry(f"D5C{count} alone", "reconstruct", f"D5C{count}", teaches=True)
+        for count in CASCADES
+    }
+
+
 def _unet() -> Named:
     roles = ("teacher", "sft-teacher", "kd", "sft-kd")  # the student is the spine's
     origins = ("DC-UNet", "the SFT DC-UNet")
@@ -358,8 +367,8 @@ def _resolution() -> Named:
 
 
 _ENTRIES: Named = {
-    **_spine(), **_methods(), **_compression(), **_unet(), **_residual(), **_pretraining(),
-    **_variants(), **_rivals(), **_phase(), **_resolution(),
+    **_spine(), **_methods(), **_compression(), **_cascades(), **_unet(), **_residual(),
+    **_pretraining(), **_variants(), **_rivals(), **_phase(), **_resolution(),
 }  # fmt: skip
 PLAN = {name: entry.what for name, entry in _ENTRIES.items()}
 CAST = {  # the spine: two teachers, four students, two controls

@@ -29,6 +29,10 @@ _RECIPES = {
     "D4C5": lambda: Cascade(convolutions=4),
     "D3C5": lambda: Cascade(convolutions=3),
     "D2C5": lambda: Cascade(convolutions=2),
+    "D5C1": lambda: Cascade(convolutions=5, cascades=1),  # how many stages are enough?
+    "D5C2": lambda: Cascade(convolutions=5, cascades=2),
+    "D5C3": lambda: Cascade(convolutions=5, cascades=3),
+    "D5C8": lambda: Cascade(convolutions=5, cascades=8),
     "D3C5-padded": lambda: PaddedCascade(convolutions=3),
     "D3C5-hermitian": lambda: Cascade(convolutions=3, form="hermitian"),
     "D3C5-free": lambda: Cascade(convolutions=3, lam=0.0),  # without data consistency
