@@ -14,6 +14,7 @@ from sftkd_core.experiments import Experiment, objectives, store
 sys.path.insert(0, str(ROOT / "workflow"))
 
 import ship
+import study
 
 RECORDS = sorted((ROOT / "results").glob("*/result.json"))
 STUDENT = Setting("smoke").experiment("student")
@@ -94,3 +95,10 @@ def test_a_record_is_a_line_that_says_the_same():
     assert read["history"] == [{"epoch": 1, "train_loss": 0.1234568, "psnr": 30.0}]
     assert isinstance(read["history"][0]["epoch"], int)
     assert {k: v for k, v in read.items() if k != "history"} == {"code": "a", "x": [0.1]}
+
+
+def test_what_is_compared_alone_keeps_no_weights_and_nothing_else_loses_its_own():
+    alone = ship.compared_alone()
+    assert not any(ship.reconstructs(e) for e in study.wanted("cascades"))
+    others = [stage for stage in study.STAGES if stage not in study.RECORDS_ALONE]
+    assert not alone & {e.key for stage in others for e in study.wanted(stage)}

@@ -48,3 +48,12 @@ def test_nothing_is_trained_before_what_it_builds_on(workers, monkeypatch, capsy
     study.run(list(reversed(every)), workers)
     assert sorted(done) == sorted(experiment.key for experiment in every)
     assert ": 0 left" in capsys.readouterr().out
+
+
+def test_a_stage_can_be_asked_for_some_of_its_seeds(monkeypatch, capsys):
+    """Of a teacher, whose weights have a seed of their own, that of its data."""
+    monkeypatch.setattr(study.experiments, "history", lambda experiment: None)
+    monkeypatch.setattr(study.experiments, "exists", lambda experiment: False)
+    monkeypatch.setattr(sys, "argv", ["study.py", "cascades", "--seeds", "1", "3", "--list"])
+    study.main()
+    assert capsys.readouterr().out == "cascades: 8 of 8 are missing\n"
