@@ -100,5 +100,6 @@ def test_a_record_is_a_line_that_says_the_same():
 def test_what_is_compared_alone_keeps_no_weights_and_nothing_else_loses_its_own():
     alone = ship.compared_alone()
     assert not any(ship.reconstructs(e) for e in study.wanted("cascades"))
-    others = [stage for stage in study.STAGES if stage not in study.RECORDS_ALONE]
+    # (the spine on brains has not been run; its long student is one of "longer")
+    others = study.STAGES.keys() - {*study.RECORDS_ALONE, "brain"}
     assert not alone & {e.key for stage in others for e in study.wanted(stage)}
