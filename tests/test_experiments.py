@@ -593,7 +593,7 @@ def test_the_plan_shares_data_schedule_and_seed():
         if name.startswith("sr-"):
             sampling = replace(sampling, pattern="centre")
         assert e.sampling == sampling
-        if "student-long" not in name and name != "sft-kd-random-long":
+        if "student-long" not in name and name not in ("kd-long", "sft-kd-random-long"):
             assert e.schedule == PROFILES["smoke"].schedule
         for earlier in e.earlier:
             assert (earlier.data == e.data) != (name == "sft-teacher-pretrained")
@@ -674,6 +674,7 @@ def test_the_plan_names_fair_controls():
     assert plan["sft-kd-random"].initial is None
     random, long = plan["sft-kd-random"], plan["sft-kd-random-long"]
     assert long == replace(random, schedule=plan["student-long"].schedule)
+    assert plan["kd-long"] == replace(plan["kd"], schedule=plan["student-long"].schedule)
     assert setting.experiment("D5C5") == plan["teacher"]
 
 

@@ -34,7 +34,7 @@ SCARCE = (
 TABLE_1 = ("fitnets", "sp", "fsp", "cc")  # the paper's methods besides attention transfer
 # what each chapter of ablations compares, beside the spine
 ABLATIONS = {
-    "initialisation": ("sft-kd-random", "sft-kd-random-long", "student-twice"),
+    "initialisation": ("sft-kd-random", "student-twice"),
     "compression": tuple(
         f"{role}-{student}" for student in COMPRESSED
         for role in ("student", "student-long", "sft-teacher", "kd", "sft-kd")
@@ -105,6 +105,7 @@ STAGES = {
     "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
     "further methods": [Stage("cardiac", FURTHER)],
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
+    "distilled for longer": [Stage("cardiac", ("kd-long", "sft-kd-random-long"))],
     **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],

@@ -209,6 +209,9 @@ def _spine() -> Named:
         "sft-kd-random": _by(
             "D3C5 distilled from the SFT teacher, random start", "D3C5", "at", "sft-teacher"
         ),
+        "kd-long": _by(
+            "control: kd, its steps those of both phases", "D3C5", "at", "teacher", factor=2
+        ),
         "sft-kd-random-long": _by(
             "control: sft-kd-random, its steps those of both phases",
             "D3C5",
