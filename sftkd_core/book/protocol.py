@@ -53,7 +53,8 @@ PRIMARY = (
     ),
 )  # fmt: skip
 # six were named beforehand; "flow" and "long against the teacher" came when results were known, and
-# "flow in two stages" then as well, but before its own trainings
+# "flow in two stages" and "longer" then as well, but before their own trainings ("longer" after
+# three of ``sft-kd-random-long``, which asks nearly the same)
 DESCRIPTIVE = (
     Question("released", "sft-kd-released", "sft-kd", "and with the term as it was released?"),
     Question(
@@ -74,6 +75,14 @@ DESCRIPTIVE = (
     Question(
         "flow in two stages", "kd-fsp-two-stages", "student-long",
         "does FSP as an initialisation, in its two stages, give more than the same steps alone?",
+    ),
+    Question(
+        "longer", "kd-long", "student-long",
+        "of two phases both, does plain distillation give more than the student alone?",
+    ),
+    Question(
+        "longer, against the method", "sft-kd", "kd-long",
+        "does the whole method give more than as many steps of plain distillation?",
     ),
     Question("long", "student-long", "student", "what do twice the steps give alone?"),
     Question(
