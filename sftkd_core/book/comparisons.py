@@ -197,10 +197,10 @@ def listed(found: Mapping[str, Verdict]) -> str:
     >>> listed({})
     '*Not run at profile `study`, or not shown beside these data.*'
     """
-    lines = [
-        f"- over {len(v.by_seed)} trainings, {verdict(*pair.split(' − '), v)}."
-        for pair, v in found.items()
-    ]
+    lines = []
+    for pair, v in found.items():
+        a, b = pair.split(" − ")
+        lines.append(f"- over {len(v.by_seed)} trainings, {verdict(a, b, v)}.")
     return "\n".join(lines) or "*Not run at profile `study`, or not shown beside these data.*"
 
 
