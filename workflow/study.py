@@ -105,7 +105,9 @@ STAGES = {
     "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
     "further methods": [Stage("cardiac", FURTHER)],
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
-    "distilled for longer": [Stage("cardiac", ("kd-long", "sft-kd-random-long"))],
+    "distilled for longer": [
+        Stage("cardiac", ("kd-long", "sft-kd-random-long")), Stage("cardiac", ("kd-long",), MORE),
+    ],
     **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],
