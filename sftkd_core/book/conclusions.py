@@ -108,7 +108,7 @@ CLAIMS = (
     Claim(
         "what the teacher hands on", "4.3, after Figure 3",
         "joint training makes the teacher hand on more in distillation",
-        (Part("sft-kd-random", "kd"),),
+        (Part("sft-kd-random", "kd"), Part("sft-kd-random-long", "kd-long")),
     ),
     Claim(
         "the start", "4.3, results of AT",
