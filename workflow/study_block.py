@@ -1,16 +1,18 @@
 """What the trainings of profile "study" answer: three sentences, one table, one figure."""
 
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from sftkd_core import experiments
 from sftkd_core.book import conclusions, paper, plots, scarcity
+from sftkd_core.book.comparisons import STUDY_SEEDS
 from sftkd_core.book.protocol import DATA, DESCRIPTIVE, PRIMARY, Answer, Question, answer
 from sftkd_core.book.protocol import differences as differences_of
 from sftkd_core.book.setting import Setting
 
+ROOT = Path(__file__).resolve().parents[1]
 LEAD = Question("headroom", "teacher", "student", "how far does the teacher lead?")
 DRAWN = (LEAD, *PRIMARY, *DESCRIPTIVE)
 QUESTIONS = (*DRAWN, *scarcity.ASKED)  # the last are too large for the figure of the others
@@ -44,7 +46,7 @@ def longer(found: Answer | None, method: Answer | None) -> str:
     if found is None or found.data_sets < 2 or not found.clear:
         return ""
     said = (
-        f"**The steps of both phases, distilled**: over {found.data_sets} seeds, a student that is "
+        f"**The steps of both phases, distilled**: over {found.trainings} seeds, a student that is "
         "distilled from the plain teacher for as many steps as both phases have (`kd-long`) is "
         f"{'ahead of' if found.mean > 0 else 'behind'} the student alone (`student-long`) by "
         f"{abs(found.mean):.2f} dB (95 % interval {found.low:+.2f} to {found.high:+.2f})"
@@ -62,13 +64,25 @@ def about() -> str:
     setting = Setting("study", DATA, device="cpu")
     data, schedule = setting.dataset, setting.basis.schedule
     steps = schedule.epochs * data.train * data.slices // schedule.batch
-    known = experiments.find(setting.experiment("student"), "cpu")
-    where = "" if known is None else f" Trained on {known.provenance['hardware']}."
+    where = " or ".join(places())
     return (
         f"Tested on {data.test} unseen **synthetic** hearts a data set ({data.size} × {data.size} "
         f"pixels, {setting.acceleration:g}× acceleration, one mask, clean targets), {steps} steps "
-        f"a phase, profile `study`.{where}"
+        f"a phase, profile `study`.{f' Trained on {where}.' * bool(where)}"
     )
+
+
+def places() -> list[str]:
+    """Where the networks of the table were trained, in words, as their records say."""
+    found = set()
+    for seed in STUDY_SEEDS:
+        setting = Setting("study", DATA, seed=seed, device="cpu")
+        for name in {name for question in DRAWN for name in (question.a, question.b)}:
+            path = ROOT / "results" / setting.experiment(name).name / "result.json"
+            if path.exists():
+                about = json.loads(path.read_text())["provenance"]
+                found.add(f"{about['hardware']} in {about['precision']}")
+    return sorted(found)
 
 
 def row(question: Question, found: Answer | None, word: str) -> str:
