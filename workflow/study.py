@@ -107,6 +107,7 @@ STAGES = {
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],
     "distilled for longer": [
         Stage("cardiac", ("kd-long", "sft-kd-random-long")), Stage("cardiac", ("kd-long",), MORE),
+        Stage("cardiac", ("kd-fsp-long",)),
     ],
     **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],

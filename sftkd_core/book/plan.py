@@ -212,6 +212,9 @@ def _spine() -> Named:
         "kd-long": _by(
             "control: kd, its steps those of both phases", "D3C5", "at", "teacher", factor=2
         ),
+        "kd-fsp-long": _by(
+            "control: kd-fsp, its steps those of both phases", "D3C5", "fsp", "teacher", factor=2
+        ),
         "sft-kd-random-long": _by(
             "control: sft-kd-random, its steps those of both phases",
             "D3C5",

@@ -53,7 +53,7 @@ PRIMARY = (
     ),
 )  # fmt: skip
 # six were named beforehand; "flow" and "long against the teacher" came when results were known, and
-# "flow in two stages" and "longer" then as well, but before their own trainings ("longer" after
+# "flow in two stages" and those of "longer" then as well, but before their own trainings ("longer" after
 # three of ``sft-kd-random-long``, which asks nearly the same)
 DESCRIPTIVE = (
     Question("released", "sft-kd-released", "sft-kd", "and with the term as it was released?"),
@@ -83,6 +83,10 @@ DESCRIPTIVE = (
     Question(
         "longer, against the method", "sft-kd", "kd-long",
         "does the whole method give more than as many steps of plain distillation?",
+    ),
+    Question(
+        "flow, longer", "kd-fsp-long", "student-long",
+        "and plain distillation by FSP?",
     ),
     Question("long", "student-long", "student", "what do twice the steps give alone?"),
     Question(
