@@ -53,8 +53,8 @@ PRIMARY = (
     ),
 )  # fmt: skip
 # six were named beforehand; "flow" and "long against the teacher" came when results were known, and
-# "flow in two stages" and those of "longer" then as well, but before their own trainings ("longer" after
-# three of ``sft-kd-random-long``, which asks nearly the same)
+# "flow in two stages" and those of "longer" then as well, but before their own trainings ("longer"
+# after three of ``sft-kd-random-long``, which asks nearly the same)
 DESCRIPTIVE = (
     Question("released", "sft-kd-released", "sft-kd", "and with the term as it was released?"),
     Question(
