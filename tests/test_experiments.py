@@ -593,11 +593,7 @@ def test_the_plan_shares_data_schedule_and_seed():
         if name.startswith("sr-"):
             sampling = replace(sampling, pattern="centre")
         assert e.sampling == sampling
-        if "student-long" not in name and name not in (
-            "kd-long",
-            "kd-fsp-long",
-            "sft-kd-random-long",
-        ):
+        if "-long" not in name:
             assert e.schedule == PROFILES["smoke"].schedule
         for earlier in e.earlier:
             assert (earlier.data == e.data) != (name == "sft-teacher-pretrained")

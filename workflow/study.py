@@ -101,7 +101,7 @@ STAGES = {
     ],
     "scarcity": [Stage("cardiac", SCARCE)],
     "longer": [Stage("brain", ALONE, epochs=40)],
-    "longer hearts": [Stage("cardiac", ("teacher",), epochs=20)],  # its student is student-long
+    "longer hearts": [Stage("cardiac", ("teacher-long",))],  # its student is student-long
     "table 1": [Stage("cardiac", tuple(f"{k}-{m}" for m in TABLE_1 for k in ("kd", "sft-kd")))],
     "further methods": [Stage("cardiac", FURTHER)],
     "flow in two stages": [Stage("cardiac", ("flow-alone", "kd-fsp-two-stages"))],

@@ -209,6 +209,13 @@ def _spine() -> Named:
         "sft-kd-random": _by(
             "D3C5 distilled from the SFT teacher, random start", "D3C5", "at", "sft-teacher"
         ),
+        "teacher-long": Entry(
+            "control: D5C5 alone, the steps of both phases",
+            "reconstruct",
+            "D5C5",
+            teaches=True,
+            factor=2,
+        ),
         "kd-long": _by(
             "control: kd, its steps those of both phases", "D3C5", "at", "teacher", factor=2
         ),
