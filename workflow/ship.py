@@ -116,7 +116,9 @@ def ship(source: Path, experiment: Experiment) -> str:
         return "of a commit with changes: train it again"
     weights = load((place / "weights.safetensors").read_bytes())
     target.mkdir(exist_ok=True)
-    write(target, smaller(experiment, weights), record)
+    if reconstructs(experiment):  # or else only until ``--strip``: nothing to save
+        weights = smaller(experiment, weights)
+    write(target, weights, record)
     return "shipped"
 
 
