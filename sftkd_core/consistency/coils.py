@@ -8,9 +8,10 @@ wherever there is an object, so that A^H A is the identity where all is measured
 ``consistency`` is the case of one coil that sees everywhere alike:
 
 >>> mask = [True, True, False, False, False, True]
->>> images, alike = torch.rand(2, 1, 6, 5), torch.ones(2, 1, 6, 5, dtype=torch.complex64)
+>>> images = torch.rand(2, 1, 6, 5)
+>>> alike = torch.ones(2, 1, 6, 5, dtype=torch.complex64)
 >>> measurement = measure(images, alike, mask)
->>> image = coil_consistency(torch.zeros(2, 1, 6, 5, dtype=torch.complex64), measurement)
+>>> image = coil_consistency(torch.zeros_like(alike), measurement)
 >>> torch.allclose(image, measurement.combined, atol=1e-6)
 True
 """
