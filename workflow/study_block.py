@@ -53,8 +53,9 @@ def longer(found: Answer | None, method: Answer | None) -> str:
     )
     if method is not None and method.data_sets > 1 and method.clear:
         said += (
-            f", and the whole method (`sft-kd`) is {'ahead of' if method.mean > 0 else 'behind'} it by "
-            f"{abs(method.mean):.2f} dB (95 % interval {method.low:+.2f} to {method.high:+.2f})"
+            ", and the whole method (`sft-kd`) is "
+            f"{'ahead of' if method.mean > 0 else 'behind'} it by {abs(method.mean):.2f} dB "
+            f"(95 % interval {method.low:+.2f} to {method.high:+.2f})"
         )
     return f"{said}."
 
