@@ -66,10 +66,11 @@ def about() -> str:
     data, schedule = setting.dataset, setting.basis.schedule
     steps = schedule.epochs * data.train * data.slices // schedule.batch
     where = " or ".join(places())
+    trained = f" Trained on {where}." if where else ""
     return (
         f"Tested on {data.test} unseen **synthetic** hearts a data set ({data.size} × {data.size} "
         f"pixels, {setting.acceleration:g}× acceleration, one mask, clean targets), {steps} steps "
-        f"a phase, profile `study`.{f' Trained on {where}.' * bool(where)}"
+        f"a phase, profile `study`.{trained}"
     )
 
 
