@@ -116,6 +116,16 @@ def test_each_seed_is_a_dot_beside_its_interval():
     assert all(1 < row < 1.5 for row in seeds.get_ydata())
 
 
+def test_what_the_study_says_is_drawn_a_row_a_pair_and_not_at_all_where_it_says_nothing():
+    found = {("kd", "student"): Verdict(0.2, 0.1, 0.3, **MORE)}
+    (axis,) = plots.study(found, 5).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["kd − student"]
+    assert "hearts, 5x" in axis.get_xlabel()
+    plt.close("all")
+    assert plots.study({}, 5) is None
+    assert plt.get_fignums() == []
+
+
 def test_curves_have_a_line_for_each_history():
     history = pd.DataFrame({"epoch": [1, 2, 3], "validation_psnr": [20.0, 25.0, 26.0]})
     axis = plots.curves({"one": history, "two": history + 1}).axes[0]

@@ -318,8 +318,8 @@ def test_the_study_stands_beside_what_quick_gave(monkeypatch):
         Setting, "evaluate", lambda s, n: table([s.seed], level[n]).drop(columns="seed")
     )
     found = comparisons.in_the_study(here, [("kd", "student"), ("kd-pkt", "student")])
-    assert list(found) == ["kd − student"]
-    assert found["kd − student"].seeds == (0, 1, 2)
+    assert list(found) == [("kd", "student")]
+    assert found["kd", "student"].seeds == (0, 1, 2)
     assert set(asked) == {("study", "cardiac")}
     told = comparisons.listed(found)
     assert told.startswith("- over 3 trainings, **kd** ")

@@ -174,33 +174,35 @@ def beside(
         seeds = over_seeds(setting, a, b)
         if seeds is not None and isfinite(seeds.low):
             rows[f"{a} − {b}, {len(seeds.by_seed)} seeds"] = seeds
-        rows |= {f"{pair}, study": v for pair, v in in_the_study(setting, [(a, b)]).items()}
+        rows |= {f"{a} − {b}, study": v for v in in_the_study(setting, [(a, b)]).values()}
     return rows
 
 
-def in_the_study(setting: Setting, pairs: Iterable[tuple[str, str]]) -> dict[str, Verdict]:
-    """``a − b`` -> what the trainings of profile "study" say of it, on hearts, over several seeds.
+def in_the_study(
+    setting: Setting, pairs: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Verdict]:
+    """(a, b) -> what the trainings of profile "study" say of a − b, on hearts, over several seeds.
 
-    Rows for ``plots.intervals``; pairs that have no two trainings there are left out, and all are
-    where the study is not shown (see ``study_of``) or is the setting itself. Nothing is trained.
+    For ``plots.study`` and ``listed``; pairs that have no two trainings there are left out, and
+    so are all where the study is not shown (see ``study_of``) or is the setting itself. Nothing is
+    trained.
     """
     study = study_of(setting)
     if study in (None, setting):
         return {}
-    found = {f"{a} − {b}": over_seeds(study, a, b) for a, b in pairs}
+    found = {(a, b): over_seeds(study, a, b) for a, b in pairs}
     return {pair: v for pair, v in found.items() if v is not None and isfinite(v.low)}
 
 
-def listed(found: Mapping[str, Verdict]) -> str:
+def listed(found: Mapping[tuple[str, str], Verdict]) -> str:
     """A Markdown list of what ``in_the_study`` found; that it was not run where it is empty.
 
     >>> listed({})
     '*Not run at profile `study`, or not shown beside these data.*'
     """
-    lines = []
-    for pair, v in found.items():
-        a, b = pair.split(" − ")
-        lines.append(f"- over {len(v.by_seed)} trainings, {verdict(a, b, v)}.")
+    lines = [
+        f"- over {len(v.by_seed)} trainings, {verdict(a, b, v)}." for (a, b), v in found.items()
+    ]
     return "\n".join(lines) or "*Not run at profile `study`, or not shown beside these data.*"
 
 
@@ -304,7 +306,7 @@ def findings(
 
 def _of_the_study(setting: Setting, a: str, b: str, digits: int | None) -> str:
     """What the trainings of profile "study" say of the same pair, where they are shipped."""
-    found = in_the_study(setting, [(a, b)]).get(f"{a} − {b}")
+    found = in_the_study(setting, [(a, b)]).get((a, b))
     if found is None:
         return ""
     said = verdict(a, b, found, digits=digits)

@@ -163,6 +163,14 @@ def intervals(comparisons: Mapping[str, metrics.Comparison | Verdict], label: st
     return figure
 
 
+def study(found: Mapping[tuple[str, str], Verdict], acceleration: float) -> Figure | None:
+    """What ``comparisons.in_the_study`` found, a row a pair; nothing where that is empty."""
+    if not found:
+        return None
+    label = f"difference of PSNR (dB), profile study: hearts, {acceleration:g}x"
+    return intervals({f"{a} − {b}": v for (a, b), v in found.items()}, label)
+
+
 def centred(mask: np.ndarray, columns: int | None = None) -> np.ndarray:
     """An un-shifted line mask as the usual picture: the centre of k-space in the middle, (h, w)."""
     lines = np.fft.fftshift(np.asarray(mask))
