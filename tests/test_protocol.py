@@ -6,6 +6,7 @@ from scipy import stats
 
 from sftkd_core.book import Setting, comparisons, protocol
 from sftkd_core.book.plan import PLAN
+from sftkd_core.book.profiles import PROFILES
 from sftkd_core.system import InputError
 
 
@@ -107,3 +108,12 @@ def test_the_study_is_not_set_beside_itself(tmp_path, monkeypatch):
     beside = comparisons.headroom(Setting("quick", "brain", 4, 0, "cpu"))
     assert beside.count(" dB ") == 2
     assert "(hearts)" in beside
+
+
+def test_what_is_asked_again_meets_subjects_of_its_own():
+    data = PROFILES["study"].data_seed
+    earlier = {data(seed) for seed in (*protocol.STUDY_SEEDS, protocol.TUNING)}
+    assert len({data(seed) for seed in protocol.FRESH}) == len(protocol.FRESH)
+    assert not earlier & {data(seed) for seed in protocol.FRESH}
+    asked = {(q.a, q.b) for q in protocol.AGAIN}
+    assert asked < {(q.a, q.b) for q in protocol.DESCRIPTIVE}  # they were found by looking

@@ -17,7 +17,7 @@ import pandas as pd
 from sftkd_core import experiments
 from sftkd_core.book import Setting
 from sftkd_core.book.plan import CASCADES, COMPRESSED, PLAN, ROLES, TEACHERS
-from sftkd_core.book.protocol import DATA, TRIED, TUNING, tuning
+from sftkd_core.book.protocol import DATA, FRESH, TRIED, TUNING, tuning
 from sftkd_core.book.scarcity import FEW, networks
 from sftkd_core.distillation import METHODS
 from sftkd_core.experiments import Experiment
@@ -110,6 +110,7 @@ STAGES = {
         Stage("cardiac", ("kd-long", "sft-kd-random-long")), Stage("cardiac", ("kd-long",), MORE),
         Stage("cardiac", ("kd-fsp-long",)),
     ],
+    "again": [Stage("cardiac", ("student-long", "kd-long", "kd-fsp-long"), FRESH)],
     **{name: [Stage("cardiac", names)] for name, names in ABLATIONS.items()},
     "brain alone": [Stage("brain", ALONE)],
     "brain": [Stage("brain", SPINE)],
@@ -121,6 +122,7 @@ STAGES = {
 # whose images no page shows: their records and tables are shipped, without weights
 RECORDS_ALONE = (
     *ABLATIONS, "further methods", "methods at 5x", "third term", "longer", "longer hearts",
+    "again",
 )  # fmt: skip
 
 

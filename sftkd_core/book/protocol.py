@@ -96,6 +96,20 @@ DESCRIPTIVE = (
     Question("friendly", "sft-teacher", "teacher", "what does friendliness cost the teacher?"),
 )  # fmt: skip
 
+# asked again of subjects that no network has met, because they were found by looking: a family of
+# its own, by the same rule, written down before any of its networks was trained
+FRESH = tuple(range(10, 20))  # each seed with data of its own
+AGAIN = (
+    Question(
+        "longer, again", "kd-long", "student-long",
+        "of two phases both, does plain distillation give more than the student alone?",
+    ),
+    Question(
+        "flow, longer, again", "kd-fsp-long", "student-long",
+        "and plain distillation by FSP?",
+    ),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Answer:
