@@ -80,6 +80,20 @@ def test_variances_are_told_apart():
         protocol.variances({0: 0.1, 1: 0.2})
 
 
+def test_variances_are_those_of_a_balanced_analysis_of_variance_and_zero_at_the_boundary(recwarn):
+    alike = {s: 0.1 * (-1) ** (s // 5) + 0.001 * s for s in range(10)}  # pairs differ, data do not
+    unlike = {s: 0.1 * (s % 5) + 0.01 * (-1) ** s for s in range(10)}
+    for by_seed in (alike, unlike):
+        pairs = np.array([[by_seed[s], by_seed[s + 5]] for s in range(5)])
+        between, within = 2 * pairs.mean(1).var(ddof=1), pairs.var(1, ddof=1).mean()
+        data = max(0.0, (between - within) / 2)
+        weights = within if data else pairs.var(ddof=1)
+        found = protocol.variances(by_seed)
+        assert found["data"] == pytest.approx(data**0.5, abs=1e-4)
+        assert found["weights"] == pytest.approx(weights**0.5, rel=1e-3)
+    assert not recwarn.list
+
+
 def test_nothing_is_answered_where_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setenv("SFTKD_HOME", str(tmp_path))
     monkeypatch.setenv("SFTKD_SHIPPED", "no")
