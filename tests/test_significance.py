@@ -331,6 +331,12 @@ def test_the_study_stands_beside_what_quick_gave(monkeypatch):
     assert comparisons.in_the_study(study, [("kd", "student")]) == {}
 
 
+def test_only_intervals_without_zero_have_a_side():
+    made = {"up": (0.2, 0.1, 0.3), "down": (-0.2, -0.3, -0.1), "open": (0.1, -0.1, 0.3)}
+    found = {n: Verdict(*v, (0.1, 0.2), 0.1, 0.1, 1.0, 10, 80) for n, v in made.items()}
+    assert comparisons.sides(found) == ("up", "down")
+
+
 def test_a_verdict_names_its_seeds(trained):
     assert paired(table([4, 2]), table([2, 4, 9], noise=1)).seeds == (2, 4)
     trained |= {(s, n): level for s in (1, 3) for n, level in (("kd", 1.0), ("student", 0.5))}

@@ -206,6 +206,18 @@ def listed(found: Mapping[tuple[str, str], Verdict]) -> str:
     return "\n".join(lines) or "*Not run at profile `study`, or not shown beside these data.*"
 
 
+def sides(found: Mapping[str, Verdict]) -> tuple[str, str]:
+    """The names whose interval leaves out zero, those above it and those below, in words.
+
+    >>> sides({})
+    ('none', 'none')
+    """
+    signed = {name: v.mean for name, v in found.items() if v.clear}
+    above = ", ".join(name for name, mean in signed.items() if mean > 0)
+    below = ", ".join(name for name, mean in signed.items() if mean < 0)
+    return above or "none", below or "none"
+
+
 def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str | Experiment]:
     if factor == 1:
         return list(names)
@@ -215,7 +227,7 @@ def _lengthened(setting: Setting, names: Sequence[str], factor: int) -> list[str
 __all__ = [
     "KEYS", "Verdict", "beside", "compare", "complete", "evaluate", "findings", "gain", "headroom",
     "holm", "in_the_study", "interval", "label", "listed", "over_seeds", "paired",
-    "questions", "rank_biserial", "status", "study_of", "verdict",
+    "questions", "rank_biserial", "sides", "status", "study_of", "verdict",
 ]  # fmt: skip
 
 
