@@ -1,6 +1,6 @@
 """Train what profile "study" shows, in the order of its protocol: several at once, resumable.
 
-    python workflow/study.py [STAGE ...] [--seeds 0 1 2] [--workers 2] [--list | --tuned]
+    python workflow/study.py [STAGE ...] [--seeds 0 1 2] [--workers 2] [--round] [--list | --tuned]
 
 Each training takes one thread. Stop it at any moment: what is finished stays, what is not goes on
 from its last epoch. The chapter *The protocol* says what the stages are for.
@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import pandas as pd
+import rounding
 
 from sftkd_core import experiments
 from sftkd_core.book import Setting
@@ -139,12 +140,13 @@ def train(experiment: Experiment) -> str:
     return experiment.name
 
 
-def run(todo: list[Experiment], workers: int) -> None:
+def run(todo: list[Experiment], workers: int, by_rounding: bool = False) -> None:
     """Each as soon as what it builds on is there, ``workers`` at a time."""
     total = sum(map(cost, todo))
     started, done = time.perf_counter(), 0.0
     running: dict = {}
-    with ProcessPoolExecutor(workers) as pool:
+    prepare = rounding.enable if by_rounding else None
+    with ProcessPoolExecutor(workers, initializer=prepare) as pool:
         while todo or running:
             ready = [e for e in todo if all(map(experiments.exists, e.earlier))]
             for experiment in ready[: workers - len(running)]:
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--list", action="store_true", help="say what is missing, train nothing")
     parser.add_argument("--tuned", action="store_true", help="print what the shares gave")
+    parser.add_argument("--round", action="store_true", help="bfloat16 without hardware for it")
     options = parser.parse_args()
     if options.tuned:
         return print(tuning_table())
@@ -182,7 +185,7 @@ def main() -> None:
         todo = [e for e in with_earlier(lacking) if not experiments.exists(e)]
         print(f"{stage}: {len(lacking)} of {len(every)} are missing", flush=True)
         if not options.list:
-            run(todo, options.workers)
+            run(todo, options.workers, options.round)
 
 
 if __name__ == "__main__":
