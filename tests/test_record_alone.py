@@ -144,7 +144,9 @@ def test_what_pages_take_is_whole():
 def test_what_is_known_is_not_trained_for_the_study(shipped, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(study, "wanted", lambda stage: [SMALL.experiment(n) for n in (*PAIR, "kd")])
-    monkeypatch.setattr(study, "run", lambda todo, workers: asked.extend(e.name for e in todo))
+    monkeypatch.setattr(
+        study, "run", lambda todo, workers, by_rounding=False: asked.extend(e.name for e in todo)
+    )
     monkeypatch.setattr(sys, "argv", ["study.py", "spine"])
     study.main()
     assert "1 of 3 are missing" in capsys.readouterr().out

@@ -3,7 +3,8 @@
     python workflow/evaluations.py
 
 A table is filed under a hash of weights, which data, and the code of phantoms and metrics. Those
-that are there and still right are not computed again; remove the folder first to drop all others.
+that are there and still right are not computed again; tables that no shipped network has any more
+are taken away.
 """
 
 import json
@@ -75,6 +76,15 @@ def evaluate(one: tuple[Setting, Experiment]) -> None:
         setting.evaluate(name, experiment.sampling)
 
 
+def needed() -> set[str]:
+    """The files of all tables of shipped networks, and of their zero-filled images."""
+    return {
+        store.table_name(*setting.deciding(which, experiment.sampling))
+        for setting, experiment in shipped()
+        for which in ("zero-filled", experiment)
+    }
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["SFTKD_HOME"] = home
@@ -86,6 +96,10 @@ def main() -> None:
         SHIPPED.mkdir(exist_ok=True)
         for path in computed:
             shutil.copy(path, SHIPPED)
+    kept = needed()
+    for path in SHIPPED.glob("*.csv"):
+        if path.name not in kept:
+            path.unlink()
     print(f"{len(list(SHIPPED.glob('*.csv')))} tables in {SHIPPED.relative_to(ROOT)}")
 
 

@@ -108,11 +108,10 @@ def evaluate(settings: list[Setting]) -> dict[tuple[str, int, int], pd.DataFrame
 def results_block(settings: list[Setting], tables: dict) -> str:
     """The Markdown between the markers; ``tables`` as ``evaluate`` returns them."""
     seeds = [setting.seed for setting in settings]
-    student = [s.experiment("student") for s in settings]
-    about = [experiments.find(e, "cpu").provenance for e in student]
-    places = {f"{one['hardware']} in {one['precision']}" for one in about}
+    shown = [s.experiment(name) for s in settings for name in CAST]
+    places = {study_block.place(experiments.find(e, "cpu").provenance) for e in shown}
     first = tables["student", 4, 1].query("seed == @seeds[0]")
-    epochs = student[0].schedule.epochs
+    epochs = settings[0].experiment("student").schedule.epochs
     length = f"{FACTOR * epochs} epochs a phase instead of {epochs}"
     head = " | ".join(f"seed {seed}" for seed in seeds)
     rule = "---|" * len(seeds)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from rounding import BY_ROUNDING
 
 from sftkd_core.book import conclusions, paper, plots, scarcity
 from sftkd_core.book.comparisons import STUDY_SEEDS
@@ -74,6 +75,12 @@ def about() -> str:
     )
 
 
+def place(provenance: dict) -> str:
+    """The hardware and the arithmetic of a record, in words; rounding is named by the hardware."""
+    where, kind = provenance["hardware"], provenance["precision"]
+    return where if where.endswith(BY_ROUNDING) else f"{where} in {kind}"
+
+
 def places() -> list[str]:
     """Where the networks of the table were trained, in words, as their records say."""
     found = set()
@@ -83,7 +90,7 @@ def places() -> list[str]:
             path = ROOT / "results" / setting.experiment(name).name / "result.json"
             if path.exists():
                 about = json.loads(path.read_text())["provenance"]
-                found.add(f"{about['hardware']} in {about['precision']}")
+                found.add(place(about))
     return sorted(found)
 
 
