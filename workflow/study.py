@@ -58,17 +58,18 @@ FIVE, MORE = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 
 @dataclass(frozen=True)
 class Stage:
-    """Networks of the plan, on one anatomy, at some seeds; perhaps of another length."""
+    """Networks of the plan, on one anatomy, at some seeds; perhaps of another length or profile."""
 
     data: str
     names: tuple[str, ...]
     seeds: tuple[int, ...] = FIVE
     acceleration: int = 4
     epochs: int | None = None
+    profile: str = "study"
 
     def experiments(self) -> list[Experiment]:
         """One seed after the other."""
-        settings = [Setting("study", self.data, self.acceleration, seed) for seed in self.seeds]
+        settings = [Setting(self.profile, self.data, self.acceleration, n) for n in self.seeds]
         found = [
             networks(setting)[name] if name in SCARCE else setting.experiment(name)
             for setting in settings
@@ -117,6 +118,7 @@ STAGES = {
     "brain": [Stage("brain", SPINE)],
     "5x": [Stage("cardiac", SPINE, acceleration=5)],
     "methods at 5x": [Stage("cardiac", METHODS_5X, (0, 1, 2), acceleration=5)],
+    "paper's size": [Stage("brain", SPINE, (0,), profile="paper")],  # goes on: workflow/begun.py
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-KINDS = ("result.json", "weights.safetensors", ".csv")
+KINDS = ("result.json", "weights.safetensors", ".csv", "log.jsonl")
 
 
 def index_of(results: Path) -> dict:

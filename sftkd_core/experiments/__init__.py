@@ -28,6 +28,7 @@ from sftkd_core.experiments.running import (
     find,
     history,
     missing,
+    progress,
     run,
     run_all,
     with_earlier,
@@ -36,6 +37,6 @@ from sftkd_core.experiments.training import Schedule, fit, reconstruct
 
 __all__ = [
     "OBJECTIVES", "Examples", "Experiment", "Result", "Sampling", "Schedule", "cost", "exists",
-    "find", "fit", "gradient_norms", "history", "missing", "reconstruct", "run", "run_all",
-    "starting_weight", "with_earlier",
+    "find", "fit", "gradient_norms", "history", "missing", "progress", "reconstruct", "run",
+    "run_all", "starting_weight", "with_earlier",
 ]  # fmt: skip

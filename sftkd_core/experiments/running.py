@@ -93,6 +93,18 @@ def history(experiment: Experiment) -> pd.DataFrame | None:
     return None if record is None else pd.DataFrame(record["history"])
 
 
+def progress(experiment: Experiment) -> pd.DataFrame | None:
+    """A row an epoch of a training that is finished or under way, as far as it has come; or None.
+
+    Of one under way, a log that other code has written counts too: look at its epochs only.
+    """
+    finished = history(experiment)
+    if finished is not None:
+        return finished
+    rows = store.log(experiment.name)
+    return pd.DataFrame(rows) if rows else None
+
+
 def exists(experiment: Experiment) -> bool:
     """Whether ``find`` has a result: there is one, and a stale one still fits the network."""
     entry = store.find(experiment.name, experiment.code)

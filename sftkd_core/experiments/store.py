@@ -25,6 +25,8 @@ from sftkd_core.experiments import published
 
 PACKAGE = Path(__file__).parents[1]
 EVALUATIONS = "evaluations"  # folder of the tables
+BEGUN = "begun"  # folder of trainings that are shipped unfinished
+LOG = "log.jsonl"  # a line an epoch, written by training.fit
 
 
 def folder(name: str) -> Path:
@@ -76,6 +78,18 @@ def _read_alone(place: Path) -> dict | None:
         return record if {"network", "code", "history"} <= set(record) else None
     except (OSError, ValueError, RecursionError, TypeError):
         return None
+
+
+def log(name: str) -> list[dict]:
+    """What a training has logged of its epochs: your own, or one that is shipped unfinished."""
+    for place in (system.home() / "store", *(layer / BEGUN for layer in layers()[1:])):
+        if place.parent == published.place():
+            published.bring(f"{BEGUN}/{name}/{LOG}")
+        try:
+            return [json.loads(line) for line in (place / name / LOG).read_text().splitlines()]
+        except (OSError, ValueError):
+            continue
+    return []
 
 
 def is_there(name: str) -> bool:
