@@ -36,8 +36,8 @@ def smoke_home(name: str = "home") -> Path:
     return Path(os.environ.get("SFTKD_SMOKE_HOME", ROOT / "_build")) / name
 
 
-def a_sixth(cases: Iterable) -> list:
-    """A sixth of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
+def a_tenth(cases: Iterable) -> list:
+    """A tenth of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
 
     The weekly workflow takes all, and so does a copy without git.
     """
@@ -45,5 +45,5 @@ def a_sixth(cases: Iterable) -> list:
     commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
     if os.environ.get("SFTKD_TESTS") == "all" or not commit:
         return list(cases)
-    every = list(cases)  # of fewer than six, one
-    return every[int(commit[:8], 16) % min(6, len(every)) :: 6]
+    every = list(cases)  # of fewer than ten, one
+    return every[int(commit[:8], 16) % min(10, len(every)) :: 10]

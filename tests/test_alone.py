@@ -8,7 +8,7 @@ import sysconfig
 import zipfile
 
 import pytest
-from chapters import CHAPTERS, ROOT, a_sixth, name, run_chapter, smoke_home
+from chapters import CHAPTERS, ROOT, a_tenth, name, run_chapter, smoke_home
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("path", a_sixth(CHAPTERS), ids=name)
+@pytest.mark.parametrize("path", a_tenth(CHAPTERS), ids=name)
 def test_a_chapter_runs_alone_and_with_other_parameters(path, elsewhere, tmp_path):
     _, python, _ = elsewhere
     folder = tmp_path / "empty"

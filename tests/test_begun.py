@@ -1,4 +1,4 @@
-"""Trainings that are begun: kept beside the results, taken up elsewhere, shown as far as they are."""
+"""Trainings that are begun: kept beside the results, taken up elsewhere, shown as they are."""
 
 import json
 import sys

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from chapters import CHAPTERS, ROOT, a_sixth, name, smoke_home
+from chapters import CHAPTERS, ROOT, a_tenth, name, smoke_home
 from safetensors.torch import load
 
 from sftkd_core.data import PHANTOMS
@@ -23,7 +23,7 @@ import ship
 # those that look at weights themselves, some in each commit; all chapters with SFTKD_TESTS=all
 LOOKS = re.compile(r"torch\.equal|\.half\(\)|moved(\(| = )")
 ALL = os.environ.get("SFTKD_TESTS") == "all"
-ASKED = a_sixth(path for path in CHAPTERS if ALL or LOOKS.search(path.read_text(encoding="utf-8")))
+ASKED = a_tenth(path for path in CHAPTERS if ALL or LOOKS.search(path.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import papermill
 import pytest
-from chapters import CHAPTERS, ROOT, a_sixth
+from chapters import CHAPTERS, ROOT, a_tenth
 
 from sftkd_core import data
 from sftkd_core.data import Dataset
@@ -61,14 +61,14 @@ def test_each_short_name_has_a_miniature():
     assert set(PREPARED) == set(data.SHORT_NAMES)
 
 
-@pytest.mark.parametrize("name", a_sixth(PREPARED))
+@pytest.mark.parametrize("name", a_tenth(PREPARED))
 def test_a_prepared_set_of_each_format(name, tmp_path, environment_of_kernels):
     raw = PREPARED[name](tmp_path / "raw")
     prepare(name, raw, report=lambda line: None)
     assert "Written" in run(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", a_sixth(PREPARED))
+@pytest.mark.parametrize("name", a_tenth(PREPARED))
 def test_a_chapter_that_trains_takes_each_prepared_set(name, tmp_path, environment_of_kernels):
     prepare(name, PREPARED[name](tmp_path / "raw"), report=lambda line: None)
     assert "scanned" in run(tmp_path, name, TRAINS)
@@ -89,7 +89,7 @@ def planned(folder, profile, environment):
     return re.findall(r"^Shell command: (.*)$", run.stdout + run.stderr, re.M)
 
 
-@pytest.mark.parametrize("name", a_sixth(PREPARED))
+@pytest.mark.parametrize("name", a_tenth(PREPARED))
 def test_make_book_hands_a_prepared_folder_to_chapters_and_trainings(name, tmp_path, environment):
     folder = tmp_path / "prepared"
     prepare(name, PREPARED[name](tmp_path / "raw"), folder, report=lambda line: None)
@@ -116,7 +116,7 @@ def test_a_chapter_of_make_book_runs_on_a_prepared_folder(tmp_path, environment_
     assert "prepared data calgary" in target.read_text()
 
 
-@pytest.mark.parametrize("kind", a_sixth(["folder", "tilde", "pair"]))
+@pytest.mark.parametrize("kind", a_tenth(["folder", "tilde", "pair"]))
 def test_files_and_folders(kind, tmp_path, environment_of_kernels, monkeypatch):
     values = miniatures.volume(0, (40, 48, 6))
     if kind == "folder":
