@@ -162,3 +162,14 @@ def test_spelling():
         [sys.executable, "-m", "codespell_lib"], cwd=ROOT, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stdout
+
+
+def test_workflows_take_actions_by_commit_one_for_each():
+    """A tag can be moved to other code; the comment says which version the commit was."""
+    texts = [path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")]
+    used = set(re.findall(r"uses: (?!docker:)(\S+)(.*)", "\n".join(texts)))
+    assert used
+    for action, comment in used:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+    assert len({action.split("@")[0] for action, _ in used}) == len(used)
