@@ -117,7 +117,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		else $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 	@echo "installing into $(VENV) (once, some minutes)"
 	@index=$$($(VENV)/bin/python workflow/torch_index.py '$(TORCH)') && \
-		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$index \
+		$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $$index \
 		--constraint constraints.txt --editable '.[book,test]'
 	@$(VENV)/bin/python -m pip check
 	@touch $@

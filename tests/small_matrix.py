@@ -1,4 +1,4 @@
-"""Two small chapters that share a network, and a matrix of 2 x 2 x 2 runs of them."""
+"""Two small chapters that share a network, and a matrix of 2 x 2 x 2 runs of them, or of fewer."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CHAPTERS = {
 }
 
 
-def write(place: Path) -> Path:
+def write(place: Path, seeds: str = "[0, 1]", accelerations: str = "[4, 8]") -> Path:
     """Write the chapters and the matrix into a folder; the path of the matrix."""
     for name, code in CHAPTERS.items():
         cells = [
@@ -24,7 +24,8 @@ def write(place: Path) -> Path:
     chapters = ", ".join(str(place / name) for name in CHAPTERS)
     path = place / "rerun.yaml"
     path.write_text(
-        f"runs: [{{chapters: [{chapters}], parameters: {{acceleration: [4, 8], seed: [0, 1]}}}}]"
+        f"runs: [{{chapters: [{chapters}], "
+        f"parameters: {{acceleration: {accelerations}, seed: {seeds}}}}}]"
     )
     return path
 

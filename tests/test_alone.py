@@ -8,7 +8,8 @@ import sysconfig
 import zipfile
 
 import pytest
-from chapters import CHAPTERS, ROOT, a_tenth, name, run_chapter, smoke_home
+from chapters import CHAPTERS, ROOT, name, run_chapter, smoke_home
+from parts import a_tenth
 
 
 @pytest.fixture(scope="session")

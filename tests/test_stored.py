@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 import pytest
-from chapters import CHAPTERS, ROOT, a_tenth, name, smoke_home
+from chapters import CHAPTERS, ROOT, name, smoke_home
+from parts import a_tenth
 from safetensors.torch import load
 
 from sftkd_core.data import PHANTOMS
