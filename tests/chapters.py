@@ -1,7 +1,9 @@
 """What the tests of the chapters share."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -32,3 +34,16 @@ def smoke_home(name: str = "home") -> Path:
     chapters' one, when these run again.
     """
     return Path(os.environ.get("SFTKD_SMOKE_HOME", ROOT / "_build")) / name
+
+
+def a_tenth(cases: Iterable) -> list:
+    """A tenth of slow cases, another one from commit to commit; all with SFTKD_TESTS=all.
+
+    The weekly workflow takes all, and so does a copy without git.
+    """
+    asked = ["git", "rev-parse", "HEAD"]
+    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    if os.environ.get("SFTKD_TESTS") == "all" or not commit:
+        return list(cases)
+    every = list(cases)  # of fewer than ten, one
+    return every[int(commit[:8], 16) % min(10, len(every)) :: 10]

@@ -8,8 +8,7 @@ import sysconfig
 import zipfile
 
 import pytest
-from chapters import CHAPTERS, ROOT, name, run_chapter, smoke_home
-from parts import a_tenth
+from chapters import CHAPTERS, ROOT, a_tenth, name, run_chapter, smoke_home
 
 
 @pytest.fixture(scope="session")

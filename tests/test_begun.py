@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import begun
 import study
+from wheel_index import index_of
 
 RESULTS = begun.ROOT / "results"
 
@@ -71,6 +72,8 @@ def test_another_machine_goes_on_to_the_same_bits(elsewhere, monkeypatch, capsys
     assert experiments.history(SHORT) is None
     call("take", other, monkeypatch)
     resumed = experiments.run(SHORT, "cpu", quiet=True)
+    call("take", other, monkeypatch)  # nothing to take, and nothing of the clone's is touched
+    assert begun.epochs(begun.ROOT / "results" / store.BEGUN / SHORT.name) == 2
     call("keep", other, monkeypatch)
     assert not list((begun.ROOT / "results" / store.BEGUN).iterdir())  # finished: not begun
     assert len(experiments.progress(SHORT)) == 4
@@ -101,7 +104,7 @@ def test_a_training_that_nobody_began_has_no_progress(elsewhere, monkeypatch):
 
 def test_what_is_begun_here_can_go_on_with_todays_code():
     wanted = {e.name: e for e in with_earlier(study.wanted("paper's size"))}
-    for place in sorted((RESULTS / store.BEGUN).iterdir()):
+    for place in sorted((RESULTS / store.BEGUN).glob("*")):
         experiment = wanted[place.name]
         code, precision = (place / "code.txt").read_text().split()
         assert (code, precision) == (experiment.code, "bfloat16")
@@ -109,6 +112,12 @@ def test_what_is_begun_here_can_go_on_with_todays_code():
             history = json.loads(file.metadata()["history"])
         assert history == logged(place)
         assert 0 < len(history) < experiment.schedule.epochs
+
+
+def test_a_wheel_knows_the_logs_and_leaves_the_checkpoints():
+    known = {name for name in index_of(RESULTS)["files"] if name.startswith(store.BEGUN)}
+    places = (RESULTS / store.BEGUN).glob("*")
+    assert known == {f"{store.BEGUN}/{place.name}/{store.LOG}" for place in places}
 
 
 def test_teacher_and_student_of_the_papers_size_come_first():

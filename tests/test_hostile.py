@@ -1,9 +1,8 @@
 """Broken and hostile files: one clear error, and no crash, hang, memory, stray write or code run.
 
-Some 35,000 mutated files over all readers, a third of them in each commit, in processes of their
-own: a crash of a C library, a file that takes longer than seconds, or memory beyond the limit is
-seen, and an audit hook forbids processes, connections, unpickling and writing elsewhere. Set
-SFTKD_MUTATIONS to multiply them.
+Some 35,000 mutated files over all readers, in processes of their own: a crash of a C library, a
+file that takes longer than seconds, or memory beyond the limit is seen, and an audit hook forbids
+processes, connections, unpickling and writing elsewhere. Set SFTKD_MUTATIONS to multiply them.
 """
 
 import faulthandler
@@ -33,7 +32,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import a_third
 
 from sftkd_core import masks, system
 from sftkd_core.book.setting import Setting
@@ -489,7 +487,7 @@ def _too_slow(signum, frame):
 
 
 @RESOURCES
-@pytest.mark.parametrize(("name", "block"), a_third(BLOCKS), ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "block"), BLOCKS, ids=lambda value: str(value))
 def test_mutated_files_give_a_result_or_one_clear_line(name, block, tmp_path, home, monkeypatch):
     monkeypatch.setattr(fastmri, "SIZE", 24)
     _, target, _, others, read = READERS[name]

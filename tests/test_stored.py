@@ -10,8 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from chapters import CHAPTERS, ROOT, name, smoke_home
-from parts import a_tenth
+from chapters import CHAPTERS, ROOT, a_tenth, name, smoke_home
 from safetensors.torch import load
 
 from sftkd_core.data import PHANTOMS

@@ -11,8 +11,7 @@ import nibabel
 import numpy as np
 import papermill
 import pytest
-from chapters import CHAPTERS, ROOT
-from parts import a_tenth
+from chapters import CHAPTERS, ROOT, a_tenth
 
 from sftkd_core import data
 from sftkd_core.data import Dataset

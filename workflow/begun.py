@@ -5,7 +5,7 @@
 ``keep`` copies what the trainings of a stage have left in the store of HOME, an SFTKD_HOME, into
 ``results/begun``: the checkpoint of the last epoch, the seal of its code, and the log of all
 epochs. ``take`` copies it back where HOME has none or an earlier one; ``workflow/study.py`` goes on
-from there. What is finished is shipped by ``workflow/ship.py``, and is taken away here.
+from there. ``keep`` takes away what HOME has finished: ``workflow/ship.py`` ships that.
 """
 
 import argparse
@@ -49,10 +49,10 @@ def main() -> None:
         here = ROOT / "results" / BEGUN / experiment.name
         there = options.home / "store" / experiment.name
         if (there / "result.json").exists():
-            shutil.rmtree(here, ignore_errors=True)
+            if options.way == "keep":
+                shutil.rmtree(here, ignore_errors=True)
             continue
-        ways = {"keep": (there, here), "take": (here, there)}
-        number = copy(*ways[options.way])
+        number = copy(there, here) if options.way == "keep" else copy(here, there)
         if number:
             print(f"{experiment.name}: {number} of {experiment.schedule.epochs} epochs")
 
